@@ -1,0 +1,58 @@
+/** Bounds that keep one peer from taking what belongs to all. */
+
+import type { Clock } from "#base/clock";
+
+/** Allows `ratePerSecond` on average and `burst` at once. */
+export class TokenBucket {
+  readonly #clock: Clock;
+  readonly #ratePerSecond: number;
+  readonly #burst: number;
+  #tokens: number;
+  #atMs: number;
+
+  constructor(clock: Clock, ratePerSecond: number, burst: number) {
+    this.#clock = clock;
+    this.#ratePerSecond = ratePerSecond;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#atMs = clock.tickMs();
+  }
+
+  take(count = 1): boolean {
+    const nowMs = this.#clock.tickMs();
+    const grown = ((nowMs - this.#atMs) / 1000) * this.#ratePerSecond;
+    this.#tokens = Math.min(this.#burst, this.#tokens + grown);
+    this.#atMs = nowMs;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
+  }
+}
+
+/** Lets `width` callers run at once and keeps at most `depth` waiting; the next is turned away. */
+export class Gate {
+  readonly #width: number;
+  readonly #depth: number;
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(width: number, depth: number) {
+    this.#width = width;
+    this.#depth = depth;
+  }
+
+  /** Resolves to undefined when too many wait already. */
+  async run<Value>(work: () => Promise<Value>): Promise<Value | undefined> {
+    if (this.#running >= this.#width) {
+      if (this.#waiting.length >= this.#depth) return undefined;
+      await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+    } else this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+}

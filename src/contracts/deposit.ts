@@ -1,0 +1,54 @@
+/** How an edge hands a message in, and what the inside tells the edge beforehand. */
+
+import type { Connection } from "#model/connection";
+import type { Decision } from "#model/decision";
+import type { Envelope } from "#model/envelope";
+import type { ContentId, MessageId } from "#model/mailbox";
+import type { Reply } from "#model/reply";
+import type { TraceStep } from "#model/trace";
+import type { Verdict } from "#model/verdict";
+
+/** Header of the deposit; the octets follow as the stream's data. */
+export interface Deposit {
+  /** Also the transaction id: the same id is never committed twice. */
+  readonly id: MessageId;
+  /** Host name that the edge greeted with, for the Received field. */
+  readonly receivedBy: string;
+  readonly connection: Connection;
+  readonly envelope: Envelope;
+  readonly verdicts: readonly Verdict[];
+  readonly decision: Decision;
+  readonly receivedAtMs: number;
+  readonly steps: readonly TraceStep[];
+}
+
+/** Ends the octets: what the edge counted and hashed at the socket (guards the whole way). */
+export interface DepositEnd {
+  readonly contentId: ContentId;
+  readonly sizeBytes: number;
+  readonly steps: readonly TraceStep[];
+}
+
+/** The inside's answer, sent after the commit; `committed` is the only ground for a 250. */
+export type DepositOutcome =
+  | { readonly committed: true; readonly repeated: boolean }
+  | { readonly committed: false; readonly reply: Reply };
+
+/** Pushed to the edge, signed; a lower version than the one held is refused. */
+export interface PolicySnapshot {
+  readonly version: number;
+  readonly madeAtMs: number;
+  /** Base64 of 32 random octets, per edge. */
+  readonly salt: string;
+  /** Base64url of HMAC-SHA-256(salt, address in lower case), one per deliverable address. */
+  readonly recipients: readonly string[];
+  /** The same for the domains: tells "no such user here" from "relaying denied". */
+  readonly domains: readonly string[];
+  /** What SPF results lead to. */
+  readonly spf: Readonly<
+    Record<"fail" | "softfail" | "temperror" | "permerror", Decision["disposition"]>
+  >;
+  readonly maxMessageBytes: number;
+  /** Raw X25519 and ML-KEM-768 public keys, base64: to seal what must wait in the DMZ. */
+  readonly sealTo?: { readonly x25519: string; readonly mlKem768: string };
+}

@@ -1,0 +1,29 @@
+/** Who is at the other end of a connection, as far as the transport can tell. */
+
+export interface TlsFacts {
+  /** As OpenSSL names it: "TLSv1.3". */
+  readonly version: string;
+  /** IANA name of the cipher suite. */
+  readonly cipher: string;
+  /** Key exchange group where it is known. */
+  readonly group?: string;
+  /** Fingerprint (SHA-256, hex) of the peer's certificate where one was verified. */
+  readonly peerCertificate?: string;
+}
+
+export interface Connection {
+  /** The listener's name in the configuration: "smtp", "submission". */
+  readonly listener: string;
+  /** IPv4 or IPv6 in text; IPv4-mapped addresses are written as IPv4. */
+  readonly clientAddress: string;
+  readonly clientPort: number;
+  /** Argument of EHLO or HELO, untrusted. */
+  readonly helo: string;
+  /** True for EHLO, false for HELO (RFC 5321 §3.2). */
+  readonly extended: boolean;
+  readonly tls?: TlsFacts;
+  /** Address of the account that authenticated, on submission. */
+  readonly authenticated?: string;
+  /** What of the above came by PROXY protocol instead of the socket. */
+  readonly viaProxy?: boolean;
+}

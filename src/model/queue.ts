@@ -1,0 +1,42 @@
+/** Mail that leaves: one item is one message for one recipient. */
+
+import type { TlsFacts } from "#model/connection";
+import type { DsnWishes, Path } from "#model/envelope";
+import type { MessageId } from "#model/mailbox";
+import type { Reply } from "#model/reply";
+
+export type QueueItemId = string;
+
+/** waiting → delivered | failed | dropped; held ↔ waiting. The last three are final. */
+export type QueueState = "waiting" | "held" | "delivered" | "failed" | "dropped";
+
+export interface QueueItem {
+  readonly id: QueueItemId;
+  readonly message: MessageId;
+  readonly reversePath: Path;
+  readonly recipient: Path;
+  readonly wishes: DsnWishes;
+  readonly dsnReturn?: "full" | "headers";
+  readonly envelopeId?: string;
+  readonly utf8: boolean;
+  readonly sizeBytes: number;
+  readonly state: QueueState;
+  readonly queuedAtMs: number;
+  readonly nextAttemptAtMs: number;
+  readonly attempts: number;
+  /** Set when a delay notice was sent. */
+  readonly delayNotifiedAtMs?: number;
+  readonly last?: Attempt;
+}
+
+/** One try, as the trace shows it. */
+export interface Attempt {
+  readonly atMs: number;
+  readonly durationMs: number;
+  readonly outcome: "delivered" | "deferred" | "failed";
+  /** Host and address that answered, or that were tried. */
+  readonly remote: string;
+  /** The remote's own words, or ours when nobody answered. */
+  readonly reply: Reply;
+  readonly tls?: TlsFacts;
+}

@@ -1,0 +1,134 @@
+// Brings a fresh machine to the point where TypeScript runs: plain JavaScript for Node 20 and newer.
+// It installs the locked packages (Node 26 among them), builds the webmail when its sources changed,
+// for tests also the Debian packages they drive, and then hands over to Node 26.
+
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const node = join(root, "node_modules/.bin/node");
+
+/** What the tests start for real. */
+const debianPackages = [
+  ["chromium", "/usr/bin/chromium"],
+  ["curl", "/usr/bin/curl"],
+  ["fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"],
+  ["iproute2", "/usr/bin/ss"],
+  ["mutt", "/usr/bin/mutt"],
+  ["openssl", "/usr/bin/openssl"],
+  ["postfix", "/usr/sbin/postfix"],
+  ["python3-dkim", "/usr/lib/python3/dist-packages/dkim/__init__.py"],
+  ["swaks", "/usr/bin/swaks"],
+];
+
+const jobs = {
+  start: { build: true, run: ["programs/postern.ts", "up", "--try"] },
+  test: { build: true, debian: true, run: ["tools/ok.ts"] },
+  ok: { build: true, debian: true, run: ["tools/ok.ts"] },
+  check: { run: ["tools/check.ts"] },
+  bench: { build: true, debian: true, run: ["bench/index.ts"] },
+  install: { build: true },
+};
+
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+function must(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    ...options,
+  });
+  if (status === 0) return;
+  say(`${[command, ...args].join(" ")} failed${error ? `: ${error.message}` : ""}`);
+  process.exit(1);
+}
+
+function digestOf(files) {
+  const hash = createHash("sha256");
+  for (const file of files)
+    hash
+      .update(file)
+      .update("\0")
+      .update(readFileSync(join(root, file)));
+  return hash.digest("hex");
+}
+
+/** Runs the work unless the stamp says that the same inputs were worked on before. */
+function once(stamp, digest, work) {
+  const path = join(root, stamp);
+  if (existsSync(path) && readFileSync(path, "utf8") === digest) return;
+  work();
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, digest);
+}
+
+function installPackages() {
+  once("node_modules/.installed", digestOf(["package-lock.json"]), () => {
+    say("Installing the locked packages and Node 26 (first run: about half a minute) ...");
+    must("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+  });
+  if (existsSync(node)) return;
+  say(
+    "There is no packaged Node 26 for this system: install Node 26 and link node_modules/.bin/node to it.",
+  );
+  process.exit(69);
+}
+
+function filesBelow(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === "dist" || entry.name === "node_modules") return [];
+    const path = `${folder}/${entry.name}`;
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+function buildWebmail() {
+  if (!existsSync(join(root, "web/vite.config.ts"))) return;
+  const sources = [...filesBelow("web").sort(), "package-lock.json"];
+  once("web/dist/.built", digestOf(sources), () => {
+    say("Building the webmail ...");
+    must(node, ["node_modules/vite/bin/vite.js", "build", "web", "--logLevel", "warn"]);
+  });
+}
+
+function installDebianPackages() {
+  const missing = debianPackages.filter(([, proof]) => !existsSync(proof)).map(([name]) => name);
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0) {
+    say(`The tests need these Debian packages: ${missing.join(" ")}`);
+    say(`Install them as root: apt-get install --no-install-recommends ${missing.join(" ")}`);
+    process.exit(69);
+  }
+  say(`Installing what the tests drive: ${missing.join(" ")} ...`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
+  const quiet = { cwd: root, env, stdio: "ignore" };
+  // A machine whose package lists are fresh needs no update; others do.
+  if (spawnSync("apt-get", install, quiet).status === 0) return;
+  must("apt-get", ["update", "-qq"], { env });
+  must("apt-get", install, { env });
+}
+
+function handOver(args) {
+  const env = { NODE_COMPILE_CACHE: join(root, ".cache/node"), ...process.env };
+  const child = spawn(node, args, { cwd: process.cwd(), env, stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+    process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => process.exit(signal === null ? code : 1));
+}
+
+const [name = "install", ...rest] = process.argv.slice(2);
+const job = jobs[name];
+if (job === undefined) {
+  say(`unknown job ${name}: ${Object.keys(jobs).join(", ")}`);
+  process.exit(64);
+}
+installPackages();
+if (job.build) buildWebmail();
+if (job.debian) installDebianPackages();
+if (job.run) handOver([join(root, job.run[0]), ...job.run.slice(1), ...rest]);

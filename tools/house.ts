@@ -1,0 +1,59 @@
+/** The rules of the house as tables: floors, neighbours, pure rooms, and what each program may reach. */
+
+/** Folder below src/ to its floor. Imports go down. */
+export const floors: Readonly<Record<string, number>> = {
+  base: 0,
+  formats: 1,
+  model: 2,
+  contracts: 3,
+  identity: 4,
+  content: 4,
+  policy: 4,
+  transport: 4,
+  store: 4,
+  directory: 4,
+  keys: 4,
+  access: 4,
+  proxy: 4,
+  assurance: 4,
+  edge: 5,
+  hub: 5,
+  cli: 6,
+};
+
+/** Formats return values of the vocabulary, so they may name its types (never import its code). */
+export const typeExceptions: readonly (readonly [from: string, to: string])[] = [
+  ["formats", "model"],
+];
+
+/** These rooms have no hands: DNS, clock, bytes and engines come in as arguments. */
+export const pureFolders: readonly string[] = ["formats", "model", "identity", "content", "policy"];
+
+export const handsOfNode: readonly string[] = [
+  "node:fs",
+  "node:fs/promises",
+  "node:net",
+  "node:tls",
+  "node:dns",
+  "node:dgram",
+  "node:http",
+  "node:http2",
+  "node:https",
+  "node:sqlite",
+  "node:child_process",
+  "node:worker_threads",
+];
+
+/** What no program in the DMZ may reach, whatever its manifest says. */
+export const insideOnly: readonly string[] = [
+  "store",
+  "directory",
+  "keys",
+  "access",
+  "assurance",
+  "hub",
+  "cli",
+];
+
+/** Contracts whose code (not types) belongs to the inside. */
+export const insideContracts: readonly string[] = ["src/contracts/keyring.ts"];
