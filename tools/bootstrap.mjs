@@ -70,7 +70,10 @@ function once(stamp, digest, work) {
 function installPackages() {
   once("node_modules/.installed", digestOf(["package-lock.json"]), () => {
     say("Installing the locked packages and Node 26 (first run: about half a minute) ...");
-    must("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    // Not "ci": it refuses a lockfile made where a registry lacks builds for other systems. This
+    // installs the locked versions too, checks their hashes, and leaves the lockfile as it is.
+    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    must("npm", ["install", "--no-save", ...quiet]);
   });
   if (existsSync(node)) return;
   say(

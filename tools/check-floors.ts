@@ -2,14 +2,17 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { floors, handsOfNode, pureFolders, typeExceptions } from "./house.ts";
+import { floors, handsOfNode, neighbourExceptions, pureFolders, typeExceptions } from "./house.ts";
 import { doorsOf, filesBelow, type Import, importsOf } from "./imports.ts";
 
 export function checkFloors(root: string): string[] {
   const doors = new Set(Object.values(doorsOf(root)).map((path) => path.replace(/^\.\//, "")));
-  const findings = filesBelow(root, "src").flatMap((file) =>
+  const rooms = roomsOf(doors);
+  // A test may look at anything: it is not part of a program.
+  const files = filesBelow(root, "src").filter((file) => !file.endsWith(".test.ts"));
+  const findings = files.flatMap((file) =>
     importsOf(root, file).flatMap((one) => {
-      const wrong = fault(one, doors, file.endsWith(".test.ts"));
+      const wrong = fault(one, rooms, doors);
       return wrong === undefined ? [] : [`${one.from}:${one.line}: ${one.specifier}: ${wrong}`];
     }),
   );
@@ -23,43 +26,56 @@ function folderOf(path: string): string {
   return path.split("/")[1] ?? "";
 }
 
-/** A room is a folder two levels below src/, or a file there; its door is the only way in. */
-function roomOf(path: string): string {
-  const [, folder = "", name = ""] = path.split("/");
-  return `${folder}/${name.replace(/(\.test)?\.ts$/, "")}`;
+type Rooms = (path: string) => string;
+
+/**
+ * A door opens a room: the folder of its index, or the file itself with the folder of its name. What
+ * lies behind no door of its own belongs to the folder below src/.
+ */
+function roomsOf(doors: ReadonlySet<string>): Rooms {
+  const rooms = [...doors]
+    .map((door) => door.replace(/(\/index)?\.ts$/, ""))
+    .sort((a, b) => b.length - a.length);
+  return (path) => {
+    const stem = path.replace(/\.ts$/, "");
+    const room = rooms.find((one) => stem === one || stem.startsWith(`${one}/`));
+    return room ?? `src/${folderOf(path)}`;
+  };
 }
 
-function fault(one: Import, doors: ReadonlySet<string>, isTest: boolean): string | undefined {
+function fault(one: Import, rooms: Rooms, doors: ReadonlySet<string>): string | undefined {
   const from = folderOf(one.from);
   if (one.target === undefined) {
-    if (pureFolders.includes(from) && !isTest && handsOfNode.includes(one.specifier)) {
-      return "a pure room has no hands: take it as an argument";
-    }
-    return undefined;
+    const hands = pureFolders.includes(from) && handsOfNode.includes(one.specifier);
+    return hands ? "a pure room has no hands: take it as an argument" : undefined;
   }
   if (one.target.startsWith("no-door/")) return "no such door in package.json";
-  if (isTest) return undefined; // a test may look at anything; it is not part of a program
   if (!one.target.startsWith("src/")) return "leaves src/";
-  if (one.specifier.startsWith("..") && roomOf(one.from) !== roomOf(one.target)) {
-    return "leaves its room: use a door";
-  }
   if (one.specifier.startsWith("#") && !doors.has(one.target)) return "not a door";
-  return floorFault(one, from, folderOf(one.target));
+  const fromRoom = rooms(one.from);
+  const toRoom = rooms(one.target);
+  if (fromRoom === toRoom) return undefined;
+  if (one.specifier.startsWith("..")) return "leaves its room: use a door";
+  return floorFault(one, [fromRoom, toRoom], [from, folderOf(one.target)]);
 }
 
-function floorFault(one: Import, from: string, to: string): string | undefined {
-  if (one.target === undefined || from === to) {
-    const sameRoom = one.target !== undefined && roomOf(one.from) === roomOf(one.target);
-    // Below floor 4 the files of a folder are one room each and may use each other downwards.
-    if (from !== to || sameRoom || (floors[from] ?? 9) < 4 || (floors[from] ?? 9) > 4)
-      return undefined;
-    return "neighbours on floor 4 do not know each other";
-  }
+function floorFault(
+  one: Import,
+  rooms: readonly [from: string, to: string],
+  [from, to]: readonly [from: string, to: string],
+): string | undefined {
   const fromFloor = floors[from];
   const toFloor = floors[to];
   if (fromFloor === undefined || toFloor === undefined) return "a folder without a floor";
   if (one.typeOnly && typeExceptions.some(([a, b]) => a === from && b === to)) return undefined;
   if (toFloor > fromFloor) return `goes up: floor ${fromFloor} to ${toFloor}`;
-  if (toFloor === fromFloor) return `neighbours on floor ${fromFloor} do not know each other`;
+  // Below floor 4 and above it the rooms of one folder build on each other.
+  if (toFloor === fromFloor && (from !== to || fromFloor === 4) && !isException(...rooms)) {
+    return `neighbours on floor ${fromFloor} do not know each other`;
+  }
   return undefined;
+}
+
+function isException(from: string, to: string): boolean {
+  return neighbourExceptions.some(([a, b]) => `src/${a}` === from && `src/${b}` === to);
 }

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
@@ -9,7 +18,7 @@ import { checkReach, reachOf } from "./check-reach.ts";
 
 const root = dirname(import.meta.dirname);
 
-/** A copy of the tree in which one file was written anew. */
+/** A copy of the tree in which one file is new, or begins with more. */
 function planted(file: string, text: string): { root: string } & Disposable {
   const copy = mkdtempSync(join(tmpdir(), "postern-house-"));
   for (const part of ["src", "programs", "tools", "tests", "bench", "web"]) {
@@ -23,7 +32,8 @@ function planted(file: string, text: string): { root: string } & Disposable {
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   mkdirSync(dirname(join(copy, file)), { recursive: true });
-  writeFileSync(join(copy, file), text);
+  const kept = existsSync(join(copy, file)) ? readFileSync(join(copy, file), "utf8") : "";
+  writeFileSync(join(copy, file), text + kept);
   return { root: copy, [Symbol.dispose]: () => rmSync(copy, { recursive: true, force: true }) };
 }
 
@@ -60,7 +70,7 @@ describe("the reach check", () => {
   });
 
   test("refuses a program of the DMZ that reaches the store, however far down", async () => {
-    using copy = planted("src/policy/index.ts", 'import "../store/index.ts";\nexport {};\n');
+    using copy = planted("src/policy/decide.ts", 'import "../store/index.ts";\n');
     assert.ok(
       reachOf(copy.root, "programs/edge-smtp.ts").files.has("src/store/index.ts"),
       "the walk does not see it",
@@ -68,8 +78,16 @@ describe("the reach check", () => {
     assert.match((await checkReach(copy.root)).join("\n"), /edge-smtp.*belongs to the inside/);
   });
 
+  test("names an import that leads to no file, door or not", async () => {
+    const text = 'import "#store/pages";\nimport "./not-there.ts";\n';
+    using copy = planted("src/policy/decide.ts", text);
+    const findings = (await checkReach(copy.root)).join("\n");
+    assert.match(findings, /edge-smtp\.ts: src\/policy\/decide\.ts:1: #store\/pages leads to no/);
+    assert.match(findings, /decide\.ts:2: \.\/not-there\.ts leads to no file/);
+  });
+
   test("refuses third-party code in the DMZ", async () => {
-    using copy = planted("src/policy/index.ts", 'import "commander";\nexport {};\n');
+    using copy = planted("src/policy/decide.ts", 'import "commander";\n');
     assert.match((await checkReach(copy.root)).join("\n"), /third-party commander/);
   });
 });
