@@ -1,7 +1,7 @@
 /** Files as the store and the spool see them: few operations, each with a stated durability. */
 
 import { constants, type PathLike } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 
 export interface DiskFile {
   /** Fills `into` from the offset; returns how many bytes there were, fewer only at the end. */
@@ -26,6 +26,8 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  /** Room left for this process where the directory lies; absent where nobody can tell. */
+  freeBytes?(directory: string): Promise<number>;
 }
 
 /** The error's system code, or undefined. */
@@ -77,6 +79,10 @@ export const realDisk: Disk = {
     } finally {
       await directory.close();
     }
+  },
+  async freeBytes(directory) {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
   },
 };
 

@@ -68,17 +68,25 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   return best;
 }
 
+/** Swapped neighbours count as one slip, as they are one. */
 function editDistance(from: string, to: string): number {
-  let above = Array.from({ length: to.length + 1 }, (_, index) => index);
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, index) => index)];
+  const at = (row: number, column: number): number => rows[row]?.[column] ?? Infinity;
   for (let row = 1; row <= from.length; row += 1) {
-    const line = [row];
+    rows.push([row]);
     for (let column = 1; column <= to.length; column += 1) {
-      const swap = (above[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      line.push(Math.min(swap, (above[column] ?? 0) + 1, (line[column - 1] ?? 0) + 1));
+      const isSame = from[row - 1] === to[column - 1];
+      const isSwapped = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      const least = Math.min(
+        at(row - 1, column - 1) + (isSame ? 0 : 1),
+        at(row - 1, column) + 1,
+        at(row, column - 1) + 1,
+        isSwapped ? at(row - 2, column - 2) + 1 : Infinity,
+      );
+      rows[row]?.push(least);
     }
-    above = line;
   }
-  return above[to.length] ?? 0;
+  return at(from.length, to.length);
 }
 
 /** Sections of configuration a program was handed as JSON; already validated where it was read. */

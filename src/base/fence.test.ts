@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { type Fenced, startFlags } from "#base/fence";
+
+const folder = mkdtempSync(join(tmpdir(), "fence-"));
+const application = mkdtempSync(join(tmpdir(), "fence-app-"));
+mkdirSync(join(application, "programs"));
+mkdirSync(join(application, "src"));
+writeFileSync(join(application, "package.json"), '{"type":"module"}');
+writeFileSync(join(application, "src/store.ts"), "");
+after(() => [folder, application].forEach((path) => rmSync(path, { recursive: true })));
+
+/** Runs one line behind the fence: "ok", or the code or words of its error. */
+function attempt(line: string, fenced: Fenced): string {
+  const program = join(application, `programs/${fenced.name}.ts`);
+  writeFileSync(
+    program,
+    `export {};\ntry { ${line}; console.log("ok"); } catch (error) { console.log(error.code ?? error.message); }\n`,
+  );
+  const flags = startFlags(fenced, { application, folder });
+  return execFileSync(process.execPath, [...flags, program], { encoding: "utf8" }).trim();
+}
+
+const edge = { name: "edge-smtp", mayReach: ["edge"], fence: "permission", zone: "dmz" } as const;
+const hub = { name: "hub", mayReach: [], fence: "plain", zone: "inside" } as const;
+const dsync = `const fs = await import("node:fs"); const fd = fs.openSync(${JSON.stringify(join(folder, "a"))}, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_DSYNC)`;
+
+describe("startFlags()", () => {
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    ["writes durably with O_DSYNC", `${dsync}; fs.writeSync(fd, "x")`, /^ok$/],
+    ["cannot fsync", `${dsync}; fs.fsyncSync(fd)`, /ACCESS_DENIED/],
+    [
+      "reads nothing else",
+      `(await import("node:fs")).readFileSync("/etc/passwd")`,
+      /ACCESS_DENIED/,
+    ],
+    [
+      "writes nothing else",
+      `(await import("node:fs")).writeFileSync("${tmpdir()}/z", "")`,
+      /DENIED/,
+    ],
+    [
+      "not even its own code",
+      `(await import("node:fs")).writeFileSync("${application}/z", "")`,
+      /DENIED/,
+    ],
+    [
+      "reads no code of other rooms",
+      `(await import("node:fs")).readFileSync("${application}/src/store.ts")`,
+      /DENIED/,
+    ],
+    ["starts no program", `(await import("node:child_process")).spawnSync("true")`, /DENIED/],
+    ["loads no SQLite", `await import("node:sqlite")`, /UNKNOWN_BUILTIN/],
+    ["makes no code from text", `(0, eval)("1")`, /generation from strings/],
+    ["freezes what is built in", "Array.prototype.push = () => 1", /read only/],
+    ["knows no __proto__", "({}).__proto__", /PROTO_ACCESS/],
+    ["listens", `(await import("node:net")).createServer().listen(0).unref()`, /^ok$/],
+  ];
+  for (const [name, line, outcome] of cases) {
+    test(`a DMZ program ${name}`, () => assert.match(attempt(line, edge), outcome));
+  }
+
+  test("the hub may fsync, and still makes no code from text", () => {
+    assert.equal(attempt(`${dsync}; fs.fsyncSync(fd)`, hub), "ok");
+    assert.match(attempt(`(0, eval)("1")`, hub), /generation from strings/);
+  });
+});
