@@ -1,6 +1,5 @@
 /** Mail from our own people, whatever door it came through: submission, JMAP, later the API. */
 
-import type { StagedContent } from "#contracts/store";
 import type { Connection } from "#model/connection";
 import type { Envelope } from "#model/envelope";
 import type { AccountId, MessageId } from "#model/mailbox";
@@ -11,7 +10,8 @@ export interface Submission {
   readonly account: AccountId;
   readonly connection: Connection;
   readonly envelope: Envelope;
-  readonly content: StagedContent;
+  /** The message as composed, in pieces, CRLF line ends. */
+  readonly octets: readonly Uint8Array[];
   readonly receivedAtMs: number;
 }
 

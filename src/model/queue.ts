@@ -38,5 +38,7 @@ export interface Attempt {
   readonly remote: string;
   /** The remote's own words, or ours when nobody answered. */
   readonly reply: Reply;
+  /** The words are ours: no server said them. */
+  readonly unanswered?: boolean;
   readonly tls?: TlsFacts;
 }

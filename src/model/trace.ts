@@ -14,6 +14,11 @@ export interface TraceStep {
   readonly text: string;
 }
 
+/** What has become of a message for all its recipients; with several, the first that fits:
+ * refused: not accepted. waiting: somewhere in the queue, or held there. failed: somebody does not
+ * get it. dropped: taken out of the queue by the administrator. delivered: nothing left to do. */
+export type TraceStatus = "refused" | "waiting" | "failed" | "dropped" | "delivered";
+
 export interface TraceSummary {
   readonly id: MessageId;
   readonly atMs: number;
@@ -21,8 +26,7 @@ export interface TraceSummary {
   readonly from: string;
   readonly to: readonly string[];
   readonly sizeBytes: number;
-  /** accepted, refused. */
-  readonly status: string;
+  readonly status: TraceStatus;
   /** Message-ID of the header where it is known. */
   readonly messageIdHeader?: string;
 }

@@ -2,18 +2,24 @@
 
 /**
  * deposit: edge → hub, header Deposit, data, end DepositEnd; answer DepositOutcome.
+ * sealed:  edge → hub, header {id}, data = a sealed message; answer DepositOutcome.
  * asked:   edge → hub, header {id}; answer {committed: boolean}: was this transaction committed?
  * refused: edge → hub, header {refusals: Refusal[]}; no answer.
  * login:   edge → hub, header WebLogin; answer WebLoginOutcome.
  * logout:  edge → hub, header {session}; no answer.
  * web:     edge → hub, header WebRequest, data = body; answer WebResponse, then data = body.
  * samples: edge → hub, header {samples: Sample[]}; no answer.
- * policy:  hub → edge, header {snapshot: string, signature: string}; answer {version}.
- * dial:    hub → edge, header {host, port, timeoutMs}; answer {address} or refusal; then raw octets both ways.
+ * policy:  hub → edge, header {}, data = JSON {snapshot: string, signature: string} (a snapshot may be
+ *          larger than a header); answer {version} that is in force now.
+ * dial:    hub → edge, header {host, port, timeoutMs}; answer {address} or {refused}; then raw octets both ways.
  * resolve: hub → edge, header {name, type}; answer DnsAnswer.
+ *
+ * Header, answer and trailer are at most 256 KiB as JSON. A direction that a kind leaves empty
+ * ends by itself: nobody calls `end()` on a stream of kind asked, and `answer()` ends a deposit.
  */
 export type StreamKind =
   | "deposit"
+  | "sealed"
   | "asked"
   | "refused"
   | "login"
