@@ -1,0 +1,81 @@
+/** What an administrator may set about mail that leaves. */
+
+import type { Values } from "#base/parameters";
+
+export const queueParameters = {
+  routes: {
+    default: [],
+    doc: "Fixed ways, each 'domain=host:port'; '.example.net' means every name below it.",
+  },
+  smartHost: {
+    default: "",
+    doc: "Host and port that takes all mail without a route of its own; empty: the MX decides.",
+  },
+  requireTls: {
+    default: [],
+    doc: "Domains to which mail goes over verified TLS or not at all.",
+  },
+  privateNetworks: {
+    default: false,
+    doc: "Let MX records of others lead to private addresses; routes always may.",
+  },
+  connections: {
+    default: 50,
+    unit: "count",
+    min: 1,
+    max: 10_000,
+    doc: "Connections at the same time; raise when the queue grows though servers answer fast.",
+  },
+  connectionsPerDomain: {
+    default: 4,
+    unit: "count",
+    min: 1,
+    max: 1_000,
+    doc: "Connections to one domain at the same time; lower when servers complain.",
+  },
+  recipientsPerMessage: {
+    default: 100,
+    unit: "count",
+    min: 1,
+    max: 1_000,
+    doc: "Recipients in one transaction (RFC 5321 §4.5.3.1.8 lets servers refuse more than 100).",
+  },
+  messagesPerSession: {
+    default: 20,
+    unit: "count",
+    min: 1,
+    max: 1_000,
+    doc: "Messages over one connection.",
+  },
+  dialS: { default: 30, unit: "s", min: 1, max: 600, doc: "Wait for a connection." },
+  firstRetryS: {
+    default: 300,
+    unit: "s",
+    min: 1,
+    max: 86_400,
+    doc: "Wait before the second attempt; each later wait is twice as long.",
+  },
+  maxRetryS: {
+    default: 3_600,
+    unit: "s",
+    min: 1,
+    max: 86_400,
+    doc: "Longest wait between attempts.",
+  },
+  giveUpS: {
+    default: 432_000,
+    unit: "s",
+    min: 60,
+    max: 2_592_000,
+    doc: "Age at which a message comes back to its sender (RFC 5321 §4.5.4.1: four to five days).",
+  },
+  delayNoticeS: {
+    default: 14_400,
+    unit: "s",
+    min: 0,
+    max: 2_592_000,
+    doc: "Age at which the sender is told that the message waits; 0: never.",
+  },
+} as const;
+
+export type QueueParameters = Values<typeof queueParameters>;

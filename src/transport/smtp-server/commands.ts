@@ -1,0 +1,170 @@
+/** What each command does to a session (RFC 5321 §4.1.1, RFC 3030, RFC 3207, RFC 4954). */
+
+import { type Command, type MailCommand, parseCommand } from "#formats/smtp";
+import type { Recipient } from "#model/envelope";
+import { beginLogin } from "./login.ts";
+import * as replies from "./replies.ts";
+import type { Session } from "./session.ts";
+import { Transfer } from "./transfer.ts";
+
+export function runCommand(session: Session, line: string): void {
+  const parsed = parseCommand(line, session.envelope?.utf8 === true);
+  if (parsed.ok) {
+    run(session, parsed.value);
+    return;
+  }
+  // Behind a chunk whose size cannot be read nobody knows where commands begin again.
+  if (/^BDAT\b/i.test(line)) session.refuse("bad-chunk", replies.badChunk);
+  else if (line === "\ufffd") session.error(replies.notUtf8);
+  else session.error(replies.replyToFault(parsed.fault));
+}
+
+function run(session: Session, command: Command): void {
+  switch (command.verb) {
+    case "MAIL":
+      return mail(session, command);
+    case "RCPT":
+      return recipient(session, command.recipient);
+    case "DATA":
+      return data(session);
+    case "BDAT":
+      return chunk(session, command.sizeBytes, command.last);
+    case "EHLO":
+    case "HELO":
+      return hello(session, command.name, command.verb === "EHLO");
+    case "LHLO":
+      return session.error(replies.replyToFault("not-offered"));
+    case "STARTTLS":
+      return startTls(session);
+    case "AUTH":
+      return beginLogin(session, command.mechanism, command.initial);
+    case "QUIT":
+      return session.close(replies.bye);
+    case "RSET":
+      session.resetTransaction();
+      return idle(session, () => session.reply(replies.ok));
+    case "NOOP":
+      return idle(session, () => session.reply(replies.ok));
+    case "VRFY":
+      return idle(session, () => session.reply(replies.cannotVerify));
+    case "HELP":
+      return idle(session, () => session.reply(replies.help));
+    case "EXPN":
+      return session.error(replies.replyToFault("not-offered")); // RFC 5321 §7.3
+  }
+}
+
+/** Commands that bring no mail nearer are free only up to a number. */
+function idle(session: Session, answer: () => void): void {
+  session.idleCommands += 1;
+  if (session.idleCommands > session.core.options.limits.maxIdleCommands) {
+    session.refuse("too-many-errors", replies.tooManyErrors);
+  } else answer();
+}
+
+function hello(session: Session, helo: string, extended: boolean): void {
+  const { core, connection } = session;
+  session.resetTransaction(); // §4.1.4
+  session.connection = { ...connection, helo, extended };
+  idle(session, () => {
+    if (extended) session.say(core.ehloReply(connection.tls !== undefined));
+    else session.reply({ code: 250, text: core.options.hostname });
+  });
+}
+
+function startTls(session: Session): void {
+  const { tls, implicitTls } = session.core.options;
+  if (tls === undefined || implicitTls || session.connection.tls !== undefined) {
+    session.error(replies.noTls);
+    return;
+  }
+  session.resetTransaction();
+  session.reply(replies.readyForTls);
+  session.beginTls();
+}
+
+function mail(session: Session, command: MailCommand): void {
+  const { verb: _verb, sizeBytes, ...wishes } = command;
+  const { core, connection } = session;
+  const { limits, auth } = core.options;
+  if (connection.helo === "") return session.error(replies.sayHello);
+  if (session.transfer !== undefined) return session.error(replies.nestedMail);
+  if (auth?.required === true && connection.authenticated === undefined) {
+    return session.error(replies.authRequired);
+  }
+  if (core.isDraining) return session.close(replies.shuttingDown);
+  if (session.messages >= limits.messagesPerConnection) {
+    return session.close(replies.tooManyMessages);
+  }
+  if ((sizeBytes ?? 0) > limits.maxMessageBytes) return session.error(replies.tooLarge);
+  if (wishes.body === "binarymime") return session.error(replies.noBinary);
+  const transfer = new Transfer(wishes);
+  session.whenReady(core.handler.mail?.(session, transfer.envelope), (refusal) => {
+    if (refusal !== undefined) return session.error(refusal);
+    session.transfer = transfer;
+    session.reply(replies.senderOk);
+  });
+}
+
+function recipient(session: Session, wanted: Recipient): void {
+  const { transfer, core } = session;
+  const { limits, hostname, postmasterDomain } = core.options;
+  if (transfer === undefined) return session.error(replies.mailFirst);
+  if (transfer.intake !== undefined) return session.error(replies.chunksBegun);
+  if (transfer.recipients.length >= limits.maxRecipients) {
+    session.reply(replies.tooManyRecipients); // RFC 5321 §4.5.3.1.10: the client sends the rest later
+    return;
+  }
+  const isBare = wanted.path === "postmaster";
+  const path = isBare ? `postmaster@${postmasterDomain ?? hostname}` : wanted.path;
+  session.whenReady(core.handler.recipient(session, path), (refusal) => {
+    if (refusal !== undefined) return session.error(refusal);
+    transfer.recipients.push(isBare ? { ...wanted, path } : wanted);
+    session.reply(replies.recipientOk);
+  });
+}
+
+function data(session: Session): void {
+  const { transfer } = session;
+  if (transfer === undefined) return session.error(replies.mailFirst);
+  if (transfer.intake !== undefined) return session.error(replies.chunksBegun); // RFC 3030 §2
+  if (transfer.recipients.length === 0) return session.error(replies.recipientFirst);
+  if (session.hasMore) {
+    // RFC 2920 §3.1: DATA is the last of its group. Octets behind it are either commands or content,
+    // and whoever guesses wrong has been smuggled.
+    return session.refuse("out-of-step", replies.outOfStep);
+  }
+  openContent(session, transfer, true);
+  session.phase = "data";
+  session.expect(session.core.options.limits.dataTimeoutMs);
+  session.reply(replies.goAhead);
+}
+
+function chunk(session: Session, sizeBytes: number, last: boolean): void {
+  const { transfer } = session;
+  const { limits } = session.core.options;
+  if (sizeBytes > 2 * limits.maxMessageBytes) {
+    return session.refuse("too-large", replies.tooLarge); // not worth reading to its end
+  }
+  if (transfer === undefined) return session.discardChunk(sizeBytes, replies.mailFirst);
+  if (transfer.recipients.length === 0) {
+    return session.discardChunk(sizeBytes, replies.recipientFirst);
+  }
+  transfer.chunkLeft = sizeBytes;
+  transfer.chunkBytes = sizeBytes;
+  transfer.chunkIsLast = last;
+  if (transfer.intake === undefined) openContent(session, transfer, false);
+  session.beginChunk(sizeBytes);
+}
+
+function openContent(session: Session, transfer: Transfer, dotted: boolean): void {
+  const { handler, options } = session.core;
+  const { clock, limits } = options;
+  const sink = handler.begin({
+    id: session.core.newId(),
+    connection: session.connection,
+    envelope: transfer.envelope,
+    receivedAtMs: clock.nowMs(),
+  });
+  transfer.open(sink, dotted, limits, clock.tickMs());
+}

@@ -1,0 +1,15 @@
+/** The SMTP server engine (RFC 5321): port 25 of the edge, and submission (RFC 6409, RFC 8314). */
+
+export { smtpParameters } from "./parameters.ts";
+export { createSmtpServer, type SmtpServer } from "./server.ts";
+export type {
+  ContentFacts,
+  ContentSink,
+  SmtpAuth,
+  SmtpAuthOutcome,
+  SmtpHandler,
+  SmtpLimits,
+  SmtpServerOptions,
+  SmtpSession,
+  Transaction,
+} from "./types.ts";

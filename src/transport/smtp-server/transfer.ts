@@ -1,0 +1,47 @@
+/** One transaction of a session: its envelope, and its message while that comes in (RFC 5321 §3.3). */
+
+import type { Envelope, Recipient } from "#model/envelope";
+import { ContentScanner } from "./content-scanner.ts";
+import { Intake } from "./intake.ts";
+import type { ContentSink, SmtpLimits } from "./types.ts";
+
+/** Rate is not looked at before a message has had so long. */
+const graceMs = 60_000;
+
+export class Transfer {
+  readonly envelope: Envelope;
+  readonly recipients: Recipient[] = [];
+  scanner: ContentScanner | undefined;
+  intake: Intake | undefined;
+  /** Octets of the present BDAT chunk that are still to come. */
+  chunkLeft = 0;
+  chunkBytes = 0;
+  chunkIsLast = false;
+  #startedMs = 0;
+  #waitingSinceMs = 0;
+
+  constructor(wishes: Omit<Envelope, "recipients">) {
+    this.envelope = { ...wishes, recipients: this.recipients };
+  }
+
+  /** @param dotted DATA, not BDAT */
+  open(sink: ContentSink, dotted: boolean, limits: SmtpLimits, nowMs: number): void {
+    this.intake = new Intake(sink, limits.maxMessageBytes);
+    this.scanner = new ContentScanner(dotted, limits.maxTextLineBytes);
+    this.#startedMs = nowMs;
+  }
+
+  /** The time that the sink takes is not the client's. */
+  waiting(nowMs: number): void {
+    this.#waitingSinceMs = nowMs;
+  }
+
+  goesOn(nowMs: number): void {
+    this.#startedMs += nowMs - this.#waitingSinceMs;
+  }
+
+  isTooSlow(nowMs: number, bytesPerSecond: number): boolean {
+    const spentMs = nowMs - this.#startedMs;
+    return spentMs > graceMs && (this.intake?.sizeBytes ?? 0) * 1000 < bytesPerSecond * spentMs;
+  }
+}

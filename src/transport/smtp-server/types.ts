@@ -1,0 +1,99 @@
+/** What the SMTP server asks of the tier that it serves. */
+
+import type { SecureContext } from "node:tls";
+import type { Clock } from "#base/clock";
+import type { Log } from "#base/log";
+import type { Registry } from "#base/measures";
+import type { Net } from "#base/net";
+import type { Values } from "#base/parameters";
+import type { Random } from "#base/random";
+import type { Connection } from "#model/connection";
+import type { Envelope, Path } from "#model/envelope";
+import type { ContentId, MessageId } from "#model/mailbox";
+import type { Reply } from "#model/reply";
+import type { smtpParameters } from "./parameters.ts";
+
+export type SmtpLimits = Values<typeof smtpParameters>;
+
+export type SmtpAuthOutcome =
+  | { readonly ok: true; readonly address: string }
+  | { readonly ok: false; readonly reason: "refused" | "slow-down" | "busy" };
+
+/** Mechanisms PLAIN and LOGIN, inside TLS only (RFC 4954). */
+export interface SmtpAuth {
+  /** @param from address of the client */
+  verify(name: string, password: string, from: string): Promise<SmtpAuthOutcome>;
+  /** No mail without login. */
+  readonly required: boolean;
+}
+
+export interface SmtpServerOptions {
+  /** Name in the configuration: "smtp", "submission". */
+  readonly listener: string;
+  /** In the greeting and behind "by" of Received. */
+  readonly hostname: string;
+  /** Domain of a bare `<Postmaster>`; without it, the host name. */
+  readonly postmasterDomain?: string;
+  readonly tls?: SecureContext;
+  /** TLS from the first octet (RFC 8314 §3.3) instead of STARTTLS. */
+  readonly implicitTls: boolean;
+  readonly limits: SmtpLimits;
+  readonly auth?: SmtpAuth;
+  /** Networks ("192.0.2.0/24") whose connections must begin with a PROXY header. */
+  readonly proxyTrusted: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly registry: Registry;
+  /** Where listen() opens its port; the machine's network when absent. */
+  readonly net?: Net;
+}
+
+/** A session as handlers see it; the same object for the life of the connection. */
+export interface SmtpSession {
+  readonly connection: Connection;
+  /** From MAIL to the end of the transaction. */
+  readonly envelope: Envelope | undefined;
+}
+
+export interface Transaction {
+  /** 32 hexadecimal digits. */
+  readonly id: MessageId;
+  readonly connection: Connection;
+  readonly envelope: Envelope;
+  readonly receivedAtMs: number;
+}
+
+/**
+ * Takes the octets of one message: dots unstuffed, every line end CRLF, no NUL. Exactly one of end()
+ * and abort() is called, once.
+ */
+export interface ContentSink {
+  /**
+   * A promise stops the client until it is fulfilled. The octets may be kept, but not changed: they
+   * are still to be hashed.
+   */
+  write(chunk: Buffer): void | Promise<void>;
+  /** A positive reply says that the message is kept. */
+  end(facts: ContentFacts): Reply | Promise<Reply>;
+  /** Connection lost, too large, malformed: nothing of the message counts. */
+  abort(why: string): void;
+}
+
+export interface ContentFacts {
+  readonly contentId: ContentId;
+  readonly sizeBytes: number;
+}
+
+type Later<Value> = Value | Promise<Value>;
+
+/** Undefined accepts. Errors thrown become 4xx replies; their words stay inside. */
+export interface SmtpHandler {
+  /** Before the greeting; a reply refuses the client. */
+  connected?(connection: Connection): Later<Reply | undefined>;
+  /** The envelope has no recipients yet. */
+  mail?(session: SmtpSession, envelope: Envelope): Later<Reply | undefined>;
+  recipient(session: SmtpSession, path: Path): Later<Reply | undefined>;
+  /** Called with at least one recipient, before 354 or the first chunk. */
+  begin(transaction: Transaction): ContentSink;
+}
