@@ -1,0 +1,66 @@
+/** The outbound queue as its runner and the administrator see it. */
+
+import type { QueueStore } from "#contracts/store";
+import type { QueueItem, QueueState } from "#model/queue";
+import { afterAct } from "./apply-queue.ts";
+import type { Ledger } from "./ledger.ts";
+import { actBytes } from "./mailbox-acts.ts";
+import { draft, type LedgerRecord } from "./records.ts";
+import { queueItemOf } from "./rows.ts";
+import type { Views } from "./views.ts";
+
+export function queueStore(views: Views, ledger: Ledger): QueueStore {
+  const find = (id: string): QueueItem | undefined => {
+    const row = views.get("SELECT * FROM queue WHERE id = ?", id);
+    return row === undefined ? undefined : queueItemOf(row);
+  };
+  const write = (record: LedgerRecord): Promise<void> =>
+    ledger.commit(actBytes, false, () => ({ drafts: [draft(record)], value: undefined }));
+
+  return {
+    async get(id) {
+      return find(id);
+    },
+    async due(nowMs, limit) {
+      const sql = `SELECT * FROM queue WHERE state = 'waiting' AND next_ms <= ?
+        ORDER BY next_ms, queued_ms, id LIMIT ?`;
+      return views.all(sql, nowMs, limit).map(queueItemOf);
+    },
+    async nextDueAtMs() {
+      const sql = "SELECT min(next_ms) AS next FROM queue WHERE state = 'waiting'";
+      return (views.get(sql)?.["next"] as number | null) ?? undefined;
+    },
+    async list({ state, domain, limit }) {
+      const sql = `SELECT * FROM queue WHERE (?1 IS NULL OR state = ?1)
+        AND (?2 IS NULL OR domain = ?2) ORDER BY queued_ms DESC, id LIMIT ?3`;
+      return views.all(sql, state ?? null, domain?.toLowerCase() ?? null, limit).map(queueItemOf);
+    },
+    async counts() {
+      const counts = { waiting: 0, held: 0, delivered: 0, failed: 0, dropped: 0 };
+      for (const row of views.all("SELECT state, count(*) AS items FROM queue GROUP BY state")) {
+        counts[row["state"] as QueueState] = row["items"] as number;
+      }
+      return counts;
+    },
+    async attempted(item, attempt, nextAttemptAtMs) {
+      await write({
+        kind: "attempted",
+        item,
+        attempt,
+        ...(nextAttemptAtMs !== undefined && { nextAttemptAtMs }),
+      });
+    },
+    async delayNotified(item, atMs) {
+      await write({ kind: "delay-notified", item, atMs });
+    },
+    async change(item, act, by, atMs) {
+      return ledger.commit(actBytes, false, () => {
+        const found = find(item);
+        if (found === undefined || afterAct(found.state, act) === undefined) {
+          return { drafts: [], value: false };
+        }
+        return { drafts: [draft({ kind: "queue-act", item, act, by, atMs })], value: true };
+      });
+    },
+  };
+}

@@ -1,0 +1,225 @@
+/** From files to a running store: finds the end of the ledger, and brings the views up to it. */
+
+import { hex } from "#base/bytes";
+import { Full } from "#base/errors";
+import type { Log } from "#base/log";
+import type { Random } from "#base/random";
+import { applyRecord } from "./apply.ts";
+import { Damaged } from "./damage.ts";
+import { newStoreId, pageBytes, payloadBytes } from "./pages.ts";
+import { type PlacedRecord, readRecords } from "./records.ts";
+import {
+  type Batch,
+  findStoreId,
+  PageWindow,
+  type Position,
+  readBatch,
+  scan,
+  type Tail,
+} from "./scan.ts";
+import { type Segments, segmentName } from "./segments.ts";
+import { removeViews, Views, type Watermark } from "./views.ts";
+
+/** Records in one transaction while catching up. */
+const recordsAtOnce = 1000;
+/** With little room a shorter segment will do, down to this. */
+const leastSegmentBytes = 64 * pageBytes;
+
+interface RecoverOptions {
+  readonly indexPath: string;
+  readonly segmentBytes: number;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Recovered {
+  readonly views: Views;
+  readonly storeId: Buffer;
+  /** Nothing was ever written. */
+  readonly isNew: boolean;
+  /** Of the next batch and the next record. */
+  readonly generation: number;
+  readonly lsn: number;
+  /** Where to go on. */
+  readonly segment: number;
+  readonly page: number;
+  readonly ready: readonly number[];
+  readonly highest: number;
+}
+
+export async function recover(
+  segments: Segments,
+  { indexPath, segmentBytes, random, log }: RecoverOptions,
+): Promise<Recovered> {
+  await segments.makeDirectory();
+  const storeId = (await findStoreId(segments)) ?? newStoreId((length) => random.bytes(length));
+  segments.storeId = storeId;
+  const { views, tail, lsn } = await catchUp(segments, indexPath, log);
+  try {
+    const isClean = tail.last === undefined || isClosing(tail.last);
+    if (tail.last !== undefined) await writeAgain(segments, tail.last);
+    const place = await placeToGoOn(segments, tail, segmentBytes, isClean && !tail.dirty);
+    const { generation } = tail.next;
+    return { views, storeId, isNew: generation === 1, generation, lsn, ...place };
+  } catch (error) {
+    views.close();
+    throw error;
+  }
+}
+
+/** Opens the views and applies what they lack; views that cannot be trusted are made anew. */
+export async function catchUp(
+  segments: Segments,
+  indexPath: string,
+  log: Log,
+): Promise<{ views: Views; tail: Tail; lsn: number }> {
+  const kept = await openKept(segments, indexPath, log);
+  if (kept !== undefined) {
+    try {
+      return await follow(segments, kept.views, kept.mark);
+    } catch (error) {
+      kept.views.close();
+      if (!isSqliteError(error)) throw error;
+      log.write("warn", "store.index-failed", { reason: String(error) });
+    }
+  }
+  removeViews(indexPath);
+  const views = new Views(indexPath);
+  views.makeTables();
+  try {
+    return await follow(segments, views, undefined);
+  } catch (error) {
+    views.close();
+    throw error;
+  }
+}
+
+async function openKept(
+  segments: Segments,
+  indexPath: string,
+  log: Log,
+): Promise<{ views: Views; mark: Watermark } | undefined> {
+  if (indexPath === ":memory:") return undefined;
+  let views: Views | undefined;
+  try {
+    views = new Views(indexPath);
+    const mark = views.watermark();
+    if (mark !== undefined) {
+      if (await isInLedger(segments, mark)) return { views, mark };
+      log.write("error", "store.index-ahead", { generation: mark.generation });
+    }
+  } catch (error) {
+    if (!isSqliteError(error)) throw error;
+    log.write("warn", "store.index-failed", { reason: String(error) });
+  }
+  views?.close();
+  return undefined;
+}
+
+/** The batch that the views saw last must stand where they saw it. */
+async function isInLedger(segments: Segments, mark: Watermark): Promise<boolean> {
+  if (mark.store !== hex(segments.storeId as Buffer)) return false;
+  if (!(await segments.numbers()).includes(mark.segment)) return false;
+  return (await readBatch(new PageWindow(segments), segments, mark)) !== undefined;
+}
+
+async function follow(
+  segments: Segments,
+  views: Views,
+  mark: Watermark | undefined,
+): Promise<{ views: Views; tail: Tail; lsn: number }> {
+  const first = (await segments.numbers())[0] ?? 1;
+  const from: Position = mark ?? { segment: first, page: 0, generation: 1 };
+  let lsn = mark?.lsn ?? 1;
+  let waiting: PlacedRecord[] = [];
+  let last: Position | undefined;
+  const flush = (): void => {
+    const at = last;
+    if (at === undefined) return;
+    views.transaction(() => {
+      for (const one of waiting) applyRecord(views, one, undefined);
+      views.setWatermark({ store: hex(segments.storeId as Buffer), ...at, lsn });
+    });
+    waiting = [];
+  };
+  const tail = await scan(segments, from, (batch) => {
+    if (batch.generation === mark?.generation) return;
+    const records = recordsOf(batch);
+    lsn = (records.at(-1)?.place.lsn ?? lsn - 1) + 1;
+    waiting.push(...records);
+    last = { segment: batch.segment, page: batch.firstPage, generation: batch.generation };
+    if (waiting.length >= recordsAtOnce) flush();
+  });
+  flush();
+  return { views, tail, lsn };
+}
+
+/** @throws Damaged when a sound batch does not hold records */
+export function recordsOf(batch: Batch): PlacedRecord[] {
+  const { segment, firstPage, payload } = batch;
+  const records = readRecords({ segment, payload, base: firstPage * payloadBytes });
+  if (records !== undefined) return records;
+  const place = { file: segmentName(segment), page: firstPage, what: "record" } as const;
+  throw new Damaged({ ...place, messages: [] });
+}
+
+function isClosing(batch: Batch): boolean {
+  return recordsOf(batch).at(-1)?.record.kind === "closed";
+}
+
+/**
+ * The last batch may stand in the page cache only: its flush was never answered, or failed, after
+ * which Linux calls the pages clean. Writing the same octets to the same place and flushing them
+ * settles it, and a cut on the way changes nothing.
+ */
+async function writeAgain(segments: Segments, batch: Batch): Promise<void> {
+  const raw = Buffer.allocUnsafe(batch.pages * pageBytes);
+  await segments.readPages(batch.segment, batch.firstPage, raw);
+  const file = await segments.openForWriting(batch.segment);
+  try {
+    await file.write([raw], batch.firstPage * pageBytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** After anything but an orderly stop the segment is left: its disk may be what failed. */
+async function placeToGoOn(
+  segments: Segments,
+  tail: Tail,
+  segmentBytes: number,
+  isClean: boolean,
+): Promise<Pick<Recovered, "segment" | "page" | "ready" | "highest">> {
+  const numbers = await segments.numbers();
+  const highest = numbers.at(-1) ?? 0;
+  const lastTorn = tail.torn.at(-1) ?? 0;
+  const ready = tail.unused.filter((number) => number > lastTorn);
+  if (highest > 0 && isClean && lastTorn === 0 && (await segments.pages(tail.next.segment)) > 0) {
+    return { segment: tail.next.segment, page: tail.next.page, ready, highest };
+  }
+  if (highest > 0) await segments.release(tail.next.segment, tail.next.page);
+  for (const torn of tail.torn) await segments.release(torn, 0);
+  const next = ready.shift();
+  if (next !== undefined) return { segment: next, page: 0, ready, highest };
+  await prepareSome(segments, highest + 1, segmentBytes);
+  return { segment: highest + 1, page: 0, ready, highest: highest + 1 };
+}
+
+async function prepareSome(
+  segments: Segments,
+  number: number,
+  segmentBytes: number,
+): Promise<void> {
+  for (let size = segmentBytes; ; size = Math.floor(size / 2 / pageBytes) * pageBytes) {
+    try {
+      return await segments.prepare(number, size, 0);
+    } catch (error) {
+      if (!(error instanceof Full) || size / 2 < leastSegmentBytes) throw error;
+    }
+  }
+}
+
+function isSqliteError(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ERR_SQLITE_ERROR";
+}

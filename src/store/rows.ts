@@ -1,0 +1,78 @@
+/** Rows of the views as the model's values. */
+
+import type { Entry, Mailbox, MailboxId, MailboxRole } from "#model/mailbox";
+import type { Attempt, QueueItem, QueueState } from "#model/queue";
+import { unpackFlags } from "./flags.ts";
+import type { Row } from "./views.ts";
+
+/** Ids are numbers that are never given twice, with a letter before them. */
+export function mailboxId(number: number): MailboxId {
+  return `m${number}`;
+}
+
+/** -1, which is no mailbox, for what never was an id. */
+export function mailboxNumber(id: MailboxId): number {
+  return /^m[1-9]\d{0,14}$/.test(id) ? Number(id.slice(1)) : -1;
+}
+
+export interface EntryRow {
+  readonly mailbox: number;
+  readonly uid: number;
+  readonly mod_seq: number;
+  readonly flags: string;
+  readonly received_ms: number;
+  readonly message: number;
+  readonly size: number;
+  /** Id of the message. */
+  readonly id: string;
+}
+
+export const entrySelect = `SELECT e.mailbox, e.uid, e.mod_seq, e.flags, e.received_ms, e.message,
+  e.size, m.id FROM entry e JOIN message m ON m.seq = e.message`;
+
+export function entryOf(row: EntryRow): Entry {
+  return {
+    mailbox: mailboxId(row.mailbox),
+    uid: row.uid,
+    modSeq: row.mod_seq,
+    flags: unpackFlags(row.flags),
+    receivedAtMs: row.received_ms,
+    message: row.id,
+    sizeBytes: row.size,
+  };
+}
+
+export function entriesOf(rows: readonly Row[]): Entry[] {
+  return (rows as unknown as EntryRow[]).map(entryOf);
+}
+
+export function mailboxOf(row: Row): Mailbox {
+  const role = row["role"] as MailboxRole | null;
+  return {
+    id: mailboxId(row["number"] as number),
+    account: row["account"] as string,
+    name: row["name"] as string,
+    ...(role !== null && { role }),
+    subscribed: row["subscribed"] === 1,
+    uidValidity: row["uid_validity"] as number,
+    uidNext: row["uid_next"] as number,
+    highestModSeq: row["mod_seq"] as number,
+    messages: row["messages"] as number,
+    unseen: row["unseen"] as number,
+    deleted: row["deleted"] as number,
+    sizeBytes: row["size"] as number,
+  };
+}
+
+export function queueItemOf(row: Row): QueueItem {
+  const last = row["last"] as string | null;
+  const delayMs = row["delay_ms"] as number | null;
+  return {
+    ...(JSON.parse(row["item"] as string) as QueueItem),
+    state: row["state"] as QueueState,
+    nextAttemptAtMs: row["next_ms"] as number,
+    attempts: row["attempts"] as number,
+    ...(delayMs !== null && { delayNotifiedAtMs: delayMs }),
+    ...(last !== null && { last: JSON.parse(last) as Attempt }),
+  };
+}
