@@ -1,0 +1,86 @@
+/** Failures per account and per network, forgotten one by one: slows guessing without a lock. */
+
+import type { Clock } from "#base/clock";
+
+/** Our limit on remembered keys; the least recently touched goes first. */
+const maxKeys = 100_000;
+
+/** A leaking bucket per key: `burst` failures at once, then one per `recoveryMs`. */
+export class Failures {
+  readonly #clock: Clock;
+  readonly #burst: number;
+  readonly #recoveryMs: number;
+  readonly #levels = new Map<string, { level: number; atMs: number }>();
+
+  constructor(clock: Clock, burst: number, recoveryMs: number) {
+    this.#clock = clock;
+    this.#burst = burst;
+    this.#recoveryMs = recoveryMs;
+  }
+
+  /** Counts a try as failed before its outcome is known, so that tries at once count too. */
+  charge(key: string): boolean {
+    const level = this.#level(key);
+    if (level + 1 > this.#burst) return false;
+    this.#put(key, level + 1);
+    return true;
+  }
+
+  /** The try turned out to be honest, or was not made. */
+  refund(key: string): void {
+    const level = this.#level(key) - 1;
+    if (level > 0) this.#put(key, level);
+    else this.#levels.delete(key);
+  }
+
+  #level(key: string): number {
+    const one = this.#levels.get(key);
+    if (one === undefined) return 0;
+    return Math.max(0, one.level - (this.#clock.tickMs() - one.atMs) / this.#recoveryMs);
+  }
+
+  #put(key: string, level: number): void {
+    this.#levels.delete(key);
+    this.#levels.set(key, { level, atMs: this.#clock.tickMs() });
+    if (this.#levels.size > maxKeys) this.#levels.delete(this.#levels.keys().next().value ?? "");
+  }
+}
+
+/** Keys with a moment at which they stop to count. */
+export class Remembered {
+  readonly #clock: Clock;
+  readonly #lastsMs: number;
+  readonly #until = new Map<string, number>();
+
+  constructor(clock: Clock, lastsMs: number) {
+    this.#clock = clock;
+    this.#lastsMs = lastsMs;
+  }
+
+  add(key: string): void {
+    if (this.#lastsMs === 0) return;
+    this.#until.delete(key);
+    this.#until.set(key, this.#clock.tickMs() + this.#lastsMs);
+    if (this.#until.size > maxKeys) this.#until.delete(this.#until.keys().next().value ?? "");
+  }
+
+  has(key: string): boolean {
+    const untilMs = this.#until.get(key);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.#clock.tickMs()) return true;
+    this.#until.delete(key);
+    return false;
+  }
+}
+
+/** Who shares a fate: the IPv4 address, or the /64 that one IPv6 customer gets. */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [before = "", after] = address.split("%")[0]?.split("::") ?? [];
+  const head = before === "" ? [] : before.split(":");
+  const tail = after === undefined || after === "" ? [] : after.split(":");
+  const zeros = after === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  const groups = [...head, ...Array<string>(zeros).fill("0"), ...tail];
+  const prefix = groups.slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""));
+  return `${prefix.join(":")}::/64`;
+}
