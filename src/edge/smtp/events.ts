@@ -1,0 +1,65 @@
+/** What the mail edge counts and logs: one function per event, no content, no address. */
+
+import type { Log } from "#base/log";
+import type { Registry } from "#base/measures";
+import type { SpfVerdict } from "#model/verdict";
+
+export interface EdgeEvents {
+  /** A message was answered with 250, so long after its end. */
+  kept(id: string, seconds: number): void;
+  /** It waits here, sealed. */
+  spooled(id: string): void;
+  /** A message or a recipient was refused or put off. */
+  refused(id: string, stage: string, code: number, because: string): void;
+  spf(verdict: SpfVerdict): void;
+  /** The link broke under a message; what came of it. */
+  rescued(id: string, outcome: "committed" | "sent-again" | "spooled" | "put-off"): void;
+  policy(outcome: string, version: number): void;
+  dialled(outcome: "open" | "refused" | "failed"): void;
+  drained(id: string, outcome: "committed" | "refused" | "failed"): void;
+  spoolFailed(error: unknown): void;
+}
+
+export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
+  const kept = registry.counter("edge_kept", "Messages answered with 250");
+  const spooled = registry.counter("edge_spooled", "Messages kept sealed until the link is back");
+  const wait = registry.histogram("edge_commit_seconds", "From the end of the content to its 250");
+  const refusals = registry.counter("edge_refusals", "Refusals, by stage and code");
+  const spf = registry.counter("edge_spf", "SPF verdicts, by result");
+  const rescues = registry.counter("edge_rescues", "Messages whose link broke, by outcome");
+  const policies = registry.counter("edge_policy", "Policy snapshots pushed, by outcome");
+  const version = registry.gauge("edge_policy_version", "Version of the snapshot in force");
+  const dials = registry.counter("edge_dials", "Connections made for the inside, by outcome");
+  const drained = registry.counter("edge_drained", "Spooled messages handed in, by outcome");
+  return {
+    kept(id, seconds) {
+      kept.add();
+      wait.observe(seconds);
+      log.write("debug", "edge.kept", { id, ms: Math.round(seconds * 1000) });
+    },
+    spooled(id) {
+      spooled.add();
+      log.write("info", "edge.spooled", { id });
+    },
+    refused(id, stage, code, because) {
+      refusals.add({ stage, code: String(code) });
+      log.write("info", "edge.refused", { id, stage, code, because });
+    },
+    spf: (verdict) => spf.add({ result: verdict.result }),
+    rescued(id, outcome) {
+      rescues.add({ outcome });
+      log.write("warn", "edge.rescued", { id, outcome });
+    },
+    policy(outcome, held) {
+      policies.add({ outcome });
+      version.set(held);
+      log.write(outcome === "taken" ? "info" : "error", "edge.policy", { outcome, version: held });
+    },
+    dialled: (outcome) => dials.add({ outcome }),
+    drained(id, outcome) {
+      drained.add({ outcome });
+      log.write(outcome === "committed" ? "info" : "warn", "edge.drained", { id, outcome });
+    },
+    spoolFailed: (error) => log.write("error", "edge.spool-failed", { because: String(error) }),
+  };
+}

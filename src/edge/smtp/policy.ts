@@ -1,0 +1,168 @@
+/** The signed policy snapshot that the edge holds: checked, never replaced by an older, kept on disk. */
+
+import { Buffer } from "node:buffer";
+import { createHmac, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { constants, renameSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { errorCode } from "#base/disk";
+import { accept, type Result, refuse } from "#base/result";
+import type { PolicySnapshot } from "#contracts/deposit";
+import { type Disposition, dispositions } from "#model/decision";
+
+export type PolicyFault = "too-large" | "not-json" | "bad-signature" | "bad-shape" | "older";
+
+/** An envelope around the snapshot's own text, so that both sides sign and check the same octets. */
+interface Signed {
+  readonly snapshot: string;
+  /** Base64 of Ed25519 over the text. */
+  readonly signature: string;
+}
+
+export type AddressAnswer = "known" | "unknown-user" | "foreign-domain" | "no-policy";
+
+/** About a hundred thousand addresses and more; a larger organisation shares its edges. */
+export const maxSnapshotBytes: number = 16 * 1024 * 1024;
+
+export interface PolicyHolder {
+  /** The snapshot in force. */
+  readonly current: PolicySnapshot | undefined;
+  /** Takes what the inside pushed. Resolves with the version in force when it is on disk. */
+  take(octets: Buffer): Promise<Result<number, PolicyFault>>;
+  address(path: string): AddressAnswer;
+}
+
+/**
+ * @param file where the snapshot survives a restart
+ * @param publicKeyPem Ed25519
+ * @throws Error when the key is no key
+ */
+export async function openPolicy(file: string, publicKeyPem: string): Promise<PolicyHolder> {
+  const holder = new Holder(file, createPublicKey(publicKeyPem));
+  await holder.load();
+  return holder;
+}
+
+class Holder implements PolicyHolder {
+  current: PolicySnapshot | undefined;
+  readonly #file: string;
+  readonly #key: KeyObject;
+  #recipients: ReadonlySet<string> = new Set();
+  #domains: ReadonlySet<string> = new Set();
+  #salt: Buffer = Buffer.alloc(0);
+  #saving: Promise<unknown> = Promise.resolve();
+
+  constructor(file: string, key: KeyObject) {
+    this.#file = file;
+    this.#key = key;
+  }
+
+  async load(): Promise<void> {
+    try {
+      const read = this.#read(await readFile(this.#file));
+      if (read.ok) this.#use(read.value);
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+
+  async take(octets: Buffer): Promise<Result<number, PolicyFault>> {
+    const read = this.#read(octets);
+    if (!read.ok) return read;
+    // In force at once; the answer waits for the disk.
+    this.#use(read.value);
+    this.#saving = this.#saving.catch(() => {}).then(() => save(this.#file, octets));
+    await this.#saving;
+    return accept(read.value.version);
+  }
+
+  address(path: string): AddressAnswer {
+    if (this.current === undefined) return "no-policy";
+    const address = path.toLowerCase();
+    const at = address.lastIndexOf("@");
+    if (at < 0 || !this.#domains.has(this.#digest(address.slice(at + 1)))) return "foreign-domain";
+    if (this.#recipients.has(this.#digest(address))) return "known";
+    const plus = address.indexOf("+");
+    if (plus < 1 || plus > at) return "unknown-user";
+    const folded = address.slice(0, plus) + address.slice(at);
+    return this.#recipients.has(this.#digest(folded)) ? "known" : "unknown-user";
+  }
+
+  #digest(text: string): string {
+    return createHmac("sha256", this.#salt).update(text).digest("base64url");
+  }
+
+  #read(octets: Buffer): Result<PolicySnapshot, PolicyFault> {
+    if (octets.length > maxSnapshotBytes) return refuse("too-large", maxSnapshotBytes);
+    const signed = parseSigned(octets);
+    if (signed === undefined) return refuse("not-json");
+    const signature = Buffer.from(signed.signature, "base64");
+    if (!verify(null, Buffer.from(signed.snapshot), this.#key, signature)) {
+      return refuse("bad-signature");
+    }
+    const snapshot = parseSnapshot(signed.snapshot);
+    if (snapshot === undefined) return refuse("bad-shape");
+    if (snapshot.version < (this.current?.version ?? 0)) return refuse("older");
+    return accept(snapshot);
+  }
+
+  #use(snapshot: PolicySnapshot): void {
+    this.current = snapshot;
+    this.#recipients = new Set(snapshot.recipients);
+    this.#domains = new Set(snapshot.domains);
+    this.#salt = Buffer.from(snapshot.salt, "base64");
+  }
+}
+
+function parseSigned(octets: Buffer): Signed | undefined {
+  const value = parseJson(octets.toString());
+  if (typeof value?.["snapshot"] !== "string" || typeof value["signature"] !== "string") return;
+  return { snapshot: value["snapshot"], signature: value["signature"] };
+}
+
+function parseJson(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return undefined;
+    return value as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The signature vouches for the author, not for our versions to agree. */
+function parseSnapshot(text: string): PolicySnapshot | undefined {
+  const value = parseJson(text);
+  if (value === undefined) return undefined;
+  const { version, salt, recipients, domains, spf, maxMessageBytes } = value;
+  const whole =
+    Number.isSafeInteger(version) && typeof salt === "string" && isSize(maxMessageBytes);
+  if (!whole || !isTextList(recipients) || !isTextList(domains) || !isSpf(spf)) return undefined;
+  return value as unknown as PolicySnapshot;
+}
+
+function isTextList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function isSize(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+function isSpf(value: unknown): boolean {
+  const rules = value as Readonly<Record<string, Disposition>> | null | undefined;
+  const results = ["fail", "softfail", "temperror", "permerror"];
+  return results.every((result) => dispositions.includes(rules?.[result] as Disposition));
+}
+
+/** O_DSYNC instead of fsync, which the permission model refuses; whole or not at all by renaming. */
+async function save(file: string, octets: Buffer): Promise<void> {
+  const next = `${file}.next`;
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_DSYNC } = constants;
+  const handle = await open(next, O_WRONLY | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+  try {
+    await handle.writeFile(octets);
+  } finally {
+    await handle.close();
+  }
+  renameSync(next, file);
+}
