@@ -1,0 +1,206 @@
+/** The administrator's interface: plain JSON over HTTP, for the command line and the console. */
+
+import { type Context, Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import * as v from "valibot";
+import type { Clock } from "#base/clock";
+import { Denied, Misconfigured, Unavailable } from "#base/errors";
+import type { Keyring } from "#contracts/keyring";
+import type { Store } from "#contracts/store";
+import type { AdminFault, AdminOutcome, DirectoryAdmin } from "#directory";
+import { dnsRecord } from "#identity/dkim";
+import type { QueueState } from "#model/queue";
+import type { HubEvents } from "./events.ts";
+
+export interface AdminPorts {
+  readonly store: Store;
+  readonly directory: DirectoryAdmin;
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly events: HubEvents;
+  readonly status: () => Promise<object>;
+  readonly metrics: () => string;
+  readonly figures: () => readonly object[];
+  /** Ends the web sessions of an address: whoever knew the old password is out. */
+  readonly signOut: (address: string) => void;
+  /** Wakes the queue after an administrator's act. */
+  readonly queued: () => void;
+}
+
+const name = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(320));
+const newDomain = v.strictObject({ name });
+const newAccount = v.strictObject({
+  address: name,
+  displayName: v.optional(v.pipe(v.string(), v.maxLength(200)), ""),
+  password: v.pipe(v.string(), v.maxLength(1024)),
+});
+const newPassword = v.strictObject({ password: newAccount.entries.password });
+const newAlias = v.strictObject({
+  address: name,
+  targets: v.pipe(v.array(name), v.minLength(1), v.maxLength(1000)),
+});
+
+const queueStates = ["waiting", "held", "delivered", "failed", "dropped"] as const;
+const queueActs = ["hold", "release", "drop", "retry"] as const;
+
+/** @param by who acts, for the ledger: "console", "command line" */
+export function adminRoutes(ports: AdminPorts, by: string): Hono {
+  const app = new Hono();
+  app.onError(asReply);
+  app.notFound((c) => c.json({ error: "no such thing" }, 404));
+  app.get("/status", async (c) => c.json(await ports.status()));
+  app.get("/measure", (c) => c.json(ports.figures()));
+  app.get("/metrics", (c) =>
+    c.text(ports.metrics(), 200, {
+      "Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    }),
+  );
+  peopleRoutes(app, ports, by);
+  queueRoutes(app, ports, by);
+  app.get("/trace", async (c) => {
+    const text = c.req.query("text");
+    const sinceMs = whole(c, "since", 0);
+    const limit = Math.min(whole(c, "limit", 50), 1000);
+    const found = await ports.store.traces.find({ ...(text && { text }), sinceMs, limit });
+    return c.json(found);
+  });
+  app.get("/trace/:id", async (c) => found(c, await ports.store.traces.show(c.req.param("id"))));
+  app.get("/store/stats", async (c) => c.json(await ports.store.stats()));
+  return app;
+}
+
+function peopleRoutes(app: Hono, ports: AdminPorts, by: string): void {
+  const { directory, keyring, events } = ports;
+  const done = (c: Context, outcome: AdminOutcome<unknown>, what: string): Response => {
+    if (!outcome.ok) {
+      const why = faultTexts(directory.minPasswordLength)[outcome.fault];
+      throw faultReply(outcome.fault, `${what}: ${why}`);
+    }
+    events.adminActed(what, by);
+    return c.json({ done: what });
+  };
+  app.get("/domains", (c) => c.json(directory.domains()));
+  app.post("/domains", async (c) => {
+    const wish = await body(c, newDomain);
+    const outcome = await directory.addDomain(wish.name, by);
+    if (outcome.ok) await keyring.makeDkimKeys(outcome.value.name);
+    return done(c, outcome, `add domain ${wish.name}`);
+  });
+  app.delete("/domains/:name", async (c) => {
+    const which = c.req.param("name");
+    return done(c, await directory.removeDomain(which, by), `remove domain ${which}`);
+  });
+  app.get("/domains/:name/dkim", async (c) => {
+    const keys = await keyring.dkimKeys(c.req.param("name"));
+    return c.json(keys.map((key) => ({ ...key, ...dnsRecord(key) })));
+  });
+  app.get("/accounts", (c) => c.json(directory.accounts()));
+  app.post("/accounts", async (c) => {
+    const wish = await body(c, newAccount);
+    return done(c, await directory.addAccount(wish, by), `add account ${wish.address}`);
+  });
+  app.put("/accounts/:address/password", async (c) => {
+    const { password } = await body(c, newPassword);
+    const which = c.req.param("address");
+    const outcome = await directory.setPassword(which, password, by);
+    if (outcome.ok) ports.signOut(which);
+    return done(c, outcome, `set password of ${which}`);
+  });
+  app.delete("/accounts/:address", async (c) => {
+    const which = c.req.param("address");
+    return done(c, await directory.removeAccount(which, by), `remove account ${which}`);
+  });
+  app.get("/aliases", (c) => c.json(directory.aliases()));
+  app.post("/aliases", async (c) => {
+    const wish = await body(c, newAlias);
+    const outcome = await directory.addAlias(wish.address, wish.targets, by);
+    return done(c, outcome, `set alias ${wish.address}`);
+  });
+  app.delete("/aliases/:address", async (c) => {
+    const which = c.req.param("address");
+    return done(c, await directory.removeAlias(which, by), `remove alias ${which}`);
+  });
+}
+
+const faultTexts = (minPasswordLength: number): Readonly<Record<AdminFault, string>> => ({
+  "bad-address": "that is not an address",
+  "bad-domain": "that is not a domain name",
+  exists: "it exists already",
+  "in-use": "an account or an alias has an address in it",
+  loop: "a target leads back to this alias",
+  "no-such": "there is no such thing",
+  "no-such-target": "a target is in a domain of ours and leads to nobody",
+  "not-local": "its domain is not one of ours: add the domain first",
+  "weak-password": `the password is too short: ${minPasswordLength} characters at least`,
+});
+
+function faultReply(fault: AdminFault, message: string): HTTPException {
+  return new HTTPException(fault === "no-such" ? 404 : 409, { message });
+}
+
+function queueRoutes(app: Hono, ports: AdminPorts, by: string): void {
+  const { queue } = ports.store;
+  app.get("/queue", async (c) => {
+    const state = c.req.query("state");
+    if (state !== undefined && !queueStates.includes(state as QueueState)) {
+      throw new HTTPException(400, { message: `state is one of ${queueStates.join(", ")}` });
+    }
+    const domain = c.req.query("domain");
+    const limit = Math.min(whole(c, "limit", 100), 10_000);
+    const filter = {
+      ...(state && { state: state as QueueState }),
+      ...(domain && { domain }),
+      limit,
+    };
+    return c.json({ counts: await queue.counts(), items: await queue.list(filter) });
+  });
+  app.get("/queue/:id", async (c) => found(c, await queue.get(c.req.param("id"))));
+  app.post("/queue/:id/:act", async (c) => {
+    const act = queueActs.find((one) => one === c.req.param("act"));
+    if (act === undefined) return c.notFound();
+    const id = c.req.param("id");
+    if (!(await queue.change(id, act, by, ports.clock.nowMs()))) {
+      throw new HTTPException(409, { message: `item ${id} cannot ${act} now` });
+    }
+    ports.events.adminActed(`queue item ${id}: ${act}`, by);
+    ports.queued();
+    return c.json({ done: `${act} ${id}` });
+  });
+}
+
+function found(c: Context, value: object | undefined): Response | Promise<Response> {
+  return value === undefined ? c.notFound() : c.json(value);
+}
+
+function whole(c: Context, query: string, otherwise: number): number {
+  const text = c.req.query(query);
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new HTTPException(400, { message: `${query} must be a whole number` });
+  }
+  return value;
+}
+
+async function body<Schema extends v.GenericSchema>(
+  c: Context,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  const given: unknown = await c.req.json().catch(() => undefined);
+  const outcome = v.safeParse(schema, given);
+  if (outcome.success) return outcome.output;
+  const issue = outcome.issues[0];
+  const where = v.getDotPath(issue);
+  throw new HTTPException(400, {
+    message: `${where === null ? "" : `${where}: `}${issue.message}`,
+  });
+}
+
+/** The only table from failures to HTTP statuses here. */
+function asReply(error: Error, c: Context): Response {
+  if (error instanceof HTTPException) return c.json({ error: error.message }, error.status);
+  if (error instanceof Misconfigured) return c.json({ error: error.message }, 400);
+  if (error instanceof Denied) return c.json({ error: error.message }, 403);
+  if (error instanceof Unavailable) return c.json({ error: error.message }, 503);
+  return c.json({ error: "internal failure" }, 500);
+}

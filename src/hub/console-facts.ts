@@ -1,0 +1,98 @@
+/** What the console and `postern` ask about the whole: gathered, never computed twice. */
+
+import { deliveryFigures } from "#assurance/measures";
+import type { ConsoleFacts, HealthRow } from "./console-page.ts";
+import type { Edges } from "./edges.ts";
+import type { Inside } from "./inside.ts";
+import type { ProbeName, Probes } from "./probes.ts";
+
+export function consoleFacts(
+  inside: Inside,
+  edges: Edges,
+  probes: Probes,
+): { status(): Promise<object>; page(): Promise<ConsoleFacts> } {
+  const startedAtMs = inside.clock.nowMs();
+  return {
+    async status() {
+      const { settings, store, clock } = inside;
+      return {
+        hostname: settings.hostname,
+        domain: settings.domain,
+        startedAtMs,
+        nowMs: clock.nowMs(),
+        links: { "edge-smtp": edges.isUp("edge-smtp"), "edge-web": edges.isUp("edge-web") },
+        probes: Object.fromEntries(probes.results()),
+        queue: await store.queue.counts(),
+        store: await store.stats(),
+        delivery: deliveryFigures(inside.registry.samples()),
+      };
+    },
+    async page() {
+      const { settings, store, directory, clock, registry } = inside;
+      const queued = await store.queue.counts();
+      return {
+        hostname: settings.hostname,
+        version: settings.version,
+        atMs: clock.nowMs(),
+        health: await health(inside, edges, probes),
+        legs: deliveryFigures(registry.samples()).map((one) => ({
+          path: one.path,
+          count: one.count,
+          ...(one.p50Seconds !== undefined && { p50Ms: one.p50Seconds * 1000 }),
+          ...(one.p95Seconds !== undefined && { p95Ms: one.p95Seconds * 1000 }),
+        })),
+        messages: await store.traces.find({ limit: 15 }),
+        accounts: directory.accounts().map(({ address }) => address),
+        queued,
+      };
+    },
+  };
+}
+
+async function health(inside: Inside, edges: Edges, probes: Probes): Promise<HealthRow[]> {
+  const { store, keyring, settings } = inside;
+  const stats = await store.stats();
+  const queue = await store.queue.counts();
+  const keys = await keyring.dkimKeys(settings.domain).catch(() => undefined);
+  const link = (name: "edge-smtp" | "edge-web", question: string, down: string): HealthRow =>
+    edges.isUp(name)
+      ? { question, state: "good", answer: `yes, ${name} is linked` }
+      : { question, state: "danger", answer: `no link to ${name}: ${down}` };
+  return [
+    link("edge-smtp", "Can mail come in?", "it puts new mail off, or seals it in its spool"),
+    link("edge-web", "Can people reach the webmail?", "it shows that the mail is away"),
+    door(probes, "read", "Can people read their mail?"),
+    door(probes, "send", "Can people send mail?"),
+    {
+      question: "Is mail kept?",
+      state: "good",
+      answer: `${stats.messages} messages, ${(stats.sizeBytes / 1_048_576).toFixed(0)} MiB in ${stats.segments} segments`,
+    },
+    {
+      question: "Does mail leave?",
+      state: queue.held > 0 ? "caution" : "good",
+      answer: `${queue.waiting} wait, ${queue.held} held, ${queue.failed} failed`,
+    },
+    keys === undefined
+      ? { question: "Is mail signed?", state: "danger", answer: "the keyring does not answer" }
+      : keys.length === 0
+        ? {
+            question: "Is mail signed?",
+            state: "caution",
+            answer: `no DKIM key for ${settings.domain}`,
+          }
+        : {
+            question: "Is mail signed?",
+            state: "good",
+            answer: keys.map(({ selector }) => selector).join(", "),
+          },
+  ];
+}
+
+function door(probes: Probes, name: ProbeName, question: string): HealthRow {
+  const result = probes.results().get(name);
+  if (result === undefined) return { question, state: "caution", answer: "not probed yet" };
+  return result.ok
+    ? { question, state: "good", answer: "the door greets" }
+    : { question, state: "danger", answer: result.why };
+}

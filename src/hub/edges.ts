@@ -1,0 +1,162 @@
+/** The links to the edges: dialled from here, kept up, and what each edge may ask is served. */
+
+import { TokenBucket } from "#base/limits";
+import type { Sample } from "#base/measures";
+import type { LinkStream } from "#contracts/link";
+import type { SealPrivateKeys } from "#contracts/sealed";
+import { type DialledEdge, dialEdge } from "#hub/links";
+import { answerAsked, type InboundPorts, misshapen, takeDeposit, takeSealed } from "./inbound.ts";
+import { type Inside, readText } from "./inside.ts";
+import { policyPusher } from "./policy-pusher.ts";
+import { readRefusals, readSamples } from "./schemas.ts";
+import type { EdgePeer } from "./settings.ts";
+
+export interface Edges extends AsyncDisposable {
+  readonly smtp: DialledEdge;
+  readonly web: DialledEdge;
+  isUp(name: EdgePeer["name"]): boolean;
+  /** Newest samples of the edges' own counters. */
+  samples(): readonly Sample[];
+  /** Who takes login, logout and web streams; set once when the web service is there. */
+  serveWeb(handle: (stream: LinkStream) => void): void;
+  /** Called when a message was queued by a deposit (an alias that leads elsewhere). */
+  onQueued(listener: () => void): void;
+}
+
+/** Refusals that the trace keeps. */
+const refusalsPerSecond = 5;
+const refusalsAtOnce = 1000;
+const sealedOverheadBytes = 1024 * 1024;
+
+export function startEdges(inside: Inside, announce: (word: string) => void): Edges {
+  const dialled = new Map<EdgePeer["name"], DialledEdge>();
+  const up = new Set<EdgePeer["name"]>();
+  const samples = new Map<EdgePeer["name"], readonly Sample[]>();
+  let web: (stream: LinkStream) => void = (stream) => stream.abort("not served yet");
+  let queued: () => void = () => {};
+  const policy = policyPusher(inside, () => dialled.get("edge-smtp")?.forKind("policy"));
+  const inbound: InboundPorts = {
+    ...inside,
+    underWay: new Map(),
+    // Two of the largest at a time, with what sealing adds.
+    sealedRoom: {
+      heldBytes: 0,
+      maxBytes: 2 * (inside.settings.smtp.maxMessageBytes + sealedOverheadBytes),
+    },
+    authservId: inside.settings.hostname,
+    queued: () => queued(),
+  };
+  for (const peer of inside.settings.link.edges) {
+    const edge = dial(inside, peer);
+    dialled.set(peer.name, edge);
+    edge.onStream(serving(peer.name, { inside, inbound, samples, web: () => web }));
+    edge.onChange((linkClass, isUp) => {
+      if (linkClass !== "prompt") return;
+      if (!isUp) {
+        up.delete(peer.name);
+        return inside.events.linkDown(peer.name, "no connection of this class is left");
+      }
+      up.add(peer.name);
+      inside.events.linkUp(peer.name, up.size);
+      const first = peer.name === "edge-smtp" ? policy.push() : Promise.resolve();
+      void first.then(() => announce(`linked ${peer.name}`));
+    });
+  }
+  const unsubscribe = inside.directory.onChange(() => void policy.push());
+  return {
+    smtp: get(dialled, "edge-smtp"),
+    web: get(dialled, "edge-web"),
+    isUp: (name) => up.has(name),
+    samples: () => [...samples.values()].flat(),
+    serveWeb(handle) {
+      web = handle;
+    },
+    onQueued(listener) {
+      queued = listener;
+    },
+    async [Symbol.asyncDispose]() {
+      unsubscribe();
+      await Promise.all([...dialled.values()].map((edge) => edge[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+function get(dialled: ReadonlyMap<string, DialledEdge>, name: string): DialledEdge {
+  const edge = dialled.get(name);
+  if (edge === undefined) throw new Error(`no settings for ${name}`);
+  return edge;
+}
+
+function dial({ settings, clock, log }: Inside, peer: EdgePeer): DialledEdge {
+  return dialEdge({
+    endpoint: peer.endpoint,
+    certificatePem: readText(settings.link.certificate),
+    keyPem: readText(settings.link.key),
+    caPem: readText(settings.link.authority),
+    pinnedPeers: [peer.fingerprint],
+    clock,
+    log,
+  });
+}
+
+interface Serving {
+  readonly inside: Inside;
+  readonly inbound: InboundPorts;
+  readonly samples: Map<EdgePeer["name"], readonly Sample[]>;
+  readonly web: () => (stream: LinkStream) => void;
+}
+
+/** Each edge may ask only for what its door is for: the web edge cannot hand in mail. */
+function serving(
+  name: EdgePeer["name"],
+  { inside, inbound, samples, web }: Serving,
+): (stream: LinkStream) => void {
+  const keepSamples = (stream: LinkStream): void => {
+    const read = readSamples(stream.header);
+    if (!read.ok) return misshapen(stream, name, inside.events);
+    const labelled = read.value.samples.map((one) => ({
+      ...one,
+      labels: { ...one.labels, program: name },
+    }));
+    samples.set(name, labelled);
+  };
+  if (name === "edge-web") {
+    return (stream) => (stream.kind === "samples" ? keepSamples(stream) : web()(stream));
+  }
+  const keepRefusals = refusalKeeper(inside);
+  const keys = JSON.parse(readText(inside.settings.sealKeys)) as { privateKeys: SealPrivateKeys };
+  return (stream) => {
+    switch (stream.kind) {
+      case "deposit":
+        return takeDeposit(stream, inbound);
+      case "sealed":
+        return takeSealed(stream, keys.privateKeys, inbound);
+      case "asked":
+        return answerAsked(stream, inbound);
+      case "refused":
+        return keepRefusals(stream);
+      case "samples":
+        return keepSamples(stream);
+      default:
+        return stream.abort("not served to this edge");
+    }
+  };
+}
+
+/** A flood of strangers is worth a count, not a place in the ledger for each. */
+export function refusalKeeper({
+  store,
+  clock,
+  events,
+}: Pick<Inside, "store" | "clock" | "events">): (stream: LinkStream) => void {
+  const room = new TokenBucket(clock, refusalsPerSecond, refusalsAtOnce);
+  return (stream) => {
+    const read = readRefusals(stream.header);
+    if (!read.ok) return misshapen(stream, "edge-smtp", events);
+    for (const refusal of read.value.refusals) {
+      const isKept = room.take();
+      if (isKept) store.refused(refusal);
+      events.refusalSeen(isKept);
+    }
+  };
+}

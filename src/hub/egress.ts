@@ -1,0 +1,133 @@
+/** The hub's way out: connections and look-ups that the edge makes on its behalf. */
+
+import { Duplex } from "node:stream";
+import type { Clock } from "#base/clock";
+import type { DnsAnswer, RecordData, RecordType, Resolver } from "#base/dns";
+import { Unavailable } from "#base/errors";
+import type { Endpoint } from "#base/net";
+import type { Link, LinkStream } from "#contracts/link";
+
+/** Beyond the time the edge was given for its own work. */
+const graceMs = 10_000;
+const resolveMs = 60_000;
+
+/** An edge that takes everything and answers nothing must not hold a turn of the queue for ever. */
+async function answerOf(stream: LinkStream, clock: Clock, withinMs: number): Promise<unknown> {
+  const timer = clock.after(withinMs, () => stream.abort("no answer in time"));
+  try {
+    return await stream.answered;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/**
+ * A TCP connection from the edge's address, as a stream. TLS runs inside it from end to end, so the
+ * edge carries ciphertext.
+ *
+ * @throws Unavailable when the edge refuses or nothing answers
+ */
+export async function dialThroughEdge(
+  link: Link | undefined,
+  to: Endpoint,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<Duplex> {
+  if (link === undefined) throw new Unavailable("no link to the edge");
+  const stream = link.open("dial", { host: to.host, port: to.port, timeoutMs });
+  const duplex = duplexOn(stream);
+  // Heard here already: nobody else may be there to hear that it broke.
+  duplex.on("error", () => {});
+  const answer = (await answerOf(stream, clock, timeoutMs + graceMs)) as {
+    address?: unknown;
+    refused?: unknown;
+  } | null;
+  if (typeof answer?.address === "string") return duplex;
+  duplex.destroy();
+  const why = typeof answer?.refused === "string" ? answer.refused : "refused by the edge";
+  throw new Unavailable(`${to.host}:${to.port}: ${why}`);
+}
+
+/** The stream's windows are the back pressure in both directions. */
+function duplexOn(stream: LinkStream): Duplex {
+  let resume: (() => void) | undefined;
+  let ended = false;
+  const duplex = new Duplex({
+    allowHalfOpen: false,
+    read() {
+      resume?.();
+      resume = undefined;
+    },
+    write(chunk: Buffer, _encoding, done) {
+      if (stream.send(chunk)) done();
+      else stream.drained().then(() => done(), done);
+    },
+    final(done) {
+      ended = true;
+      stream.end();
+      done();
+    },
+    destroy(error, done) {
+      if (!ended || error !== null) stream.abort("closed");
+      resume?.();
+      done(error);
+    },
+  });
+  stream.receive({
+    data(chunk) {
+      if (duplex.push(chunk)) return;
+      return new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+    },
+    end: () => void duplex.push(null),
+    broken: (why) => void duplex.destroy(new Unavailable(why)),
+  });
+  return duplex;
+}
+
+/** The edge's resolver, asked over the link; no link is "failed", like any DNS that does not answer. */
+export function resolverThroughEdge(
+  link: () => Link | undefined,
+  clock: Clock,
+): Pick<Resolver, "query"> {
+  return {
+    async query<Type extends RecordType>(name: string, type: Type): Promise<DnsAnswer<Type>> {
+      const up = link();
+      if (up === undefined) return { kind: "failed", why: "no link to the edge" };
+      try {
+        const answer = await answerOf(up.open("resolve", { name, type }), clock, resolveMs);
+        if (isAnswer(answer, type)) return answer;
+        return { kind: "failed", why: "answer of a wrong shape" };
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        return { kind: "failed", why: error.message };
+      }
+    },
+  };
+}
+
+/** The edge is hostile until checked; records themselves are as untrusted as any DNS answer. */
+function isAnswer<Type extends RecordType>(value: unknown, type: Type): value is DnsAnswer<Type> {
+  const { kind, records } = (value ?? {}) as { kind?: unknown; records?: unknown };
+  if (kind !== "found") return kind === "none" || kind === "failed";
+  if (!Array.isArray(records) || records.length === 0 || records.length > 1000) return false;
+  const shape = Object.entries(shapes[type]);
+  return records.every((record: unknown) => {
+    const data = (record ?? {}) as Readonly<Record<string, unknown>>;
+    return shape.every(([name, kindOf]) => typeof data[name] === kindOf);
+  });
+}
+
+const shapes: { readonly [Type in RecordType]: Readonly<Record<keyof RecordData[Type], string>> } =
+  {
+    A: { address: "string" },
+    AAAA: { address: "string" },
+    MX: { preference: "number", exchange: "string" },
+    TXT: { text: "string" },
+    PTR: { name: "string" },
+    CNAME: { name: "string" },
+    NS: { name: "string" },
+    SRV: { priority: "number", weight: "number", port: "number", target: "string" },
+    TLSA: { usage: "number", selector: "number", matching: "number", data: "string" },
+  };

@@ -1,0 +1,86 @@
+/** Everything the hub's own rooms tell: one function per event, log record and counters together. */
+
+import type { Log } from "#base/log";
+import type { Registry } from "#base/measures";
+import type { Deposit } from "#contracts/deposit";
+import type { StreamKind } from "#contracts/link";
+import type { Submission } from "#contracts/submission";
+import type { EdgePeer } from "./settings.ts";
+
+export interface HubEvents {
+  accepted(deposit: Deposit, mailboxes: number, committedAtMs: number): void;
+  depositFailed(id: string, error: unknown): void;
+  damagedOnTheWay(id: string): void;
+  sealedUnreadable(fault: string): void;
+  refusalSeen(isKept: boolean): void;
+  /** An edge said something that no edge of ours says: it is out of date, or taken over. */
+  wrongShape(kind: StreamKind, edge: EdgePeer["name"]): void;
+  submitted(submission: Submission, mailboxes: number, queued: number): void;
+  submissionDeferred(id: string, error: unknown): void;
+  linkUp(edge: string, nth: number): void;
+  linkDown(edge: string, why: string): void;
+  policyPushed(edge: string, version: number): void;
+  storeFailed(error: Error): void;
+  probed(door: string, ok: boolean, why: string): void;
+  adminActed(what: string, by: string): void;
+}
+
+export function hubEvents(log: Log, registry: Registry): HubEvents {
+  const messages = registry.counter("messages", "Messages committed, by direction");
+  const spf = registry.counter(
+    "auth_results",
+    "Sender checks of accepted mail, by method and result",
+  );
+  const links = registry.counter("link_events", "Links that came up or went down, by edge");
+  const refusals = registry.counter(
+    "refusals",
+    "Refusals that an edge told, kept in the trace or not",
+  );
+  const integrity = registry.counter("content_damaged", "Deposits whose octets changed on the way");
+  const wrongShapes = registry.counter(
+    "wrong_shapes",
+    "What edges said in a wrong shape, by edge and kind of stream",
+  );
+  const why = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+  return {
+    accepted(deposit, mailboxes, committedAtMs) {
+      messages.add({ direction: "inbound" });
+      for (const { method, result } of deposit.verdicts) spf.add({ method, result });
+      log.write("info", "hub.accepted", {
+        id: deposit.id,
+        mailboxes,
+        duration_ms: Math.round(committedAtMs - deposit.receivedAtMs),
+      });
+    },
+    depositFailed: (id, error) => log.write("error", "hub.deposit-failed", { id, why: why(error) }),
+    damagedOnTheWay(id) {
+      integrity.add();
+      log.write("error", "hub.damaged-on-the-way", { id });
+    },
+    refusalSeen: (isKept) => refusals.add({ trace: isKept ? "kept" : "dropped" }),
+    wrongShape(kind, edge) {
+      wrongShapes.add({ edge, kind });
+      log.write("warn", "hub.wrong-shape", { edge, kind });
+    },
+    sealedUnreadable: (fault) => log.write("error", "hub.sealed-unreadable", { fault }),
+    submitted(submission, mailboxes, queued) {
+      messages.add({ direction: "submission" });
+      log.write("info", "hub.submitted", { id: submission.id, mailboxes, queued });
+    },
+    submissionDeferred: (id, error) =>
+      log.write("warn", "hub.submission-deferred", { id, why: why(error) }),
+    linkUp(edge, nth) {
+      links.add({ edge, event: "up" });
+      log.write("info", "hub.link-up", { edge, nth });
+    },
+    linkDown(edge, reason) {
+      links.add({ edge, event: "down" });
+      log.write("warn", "hub.link-down", { edge, why: reason });
+    },
+    policyPushed: (edge, version) => log.write("info", "hub.policy-pushed", { edge, version }),
+    storeFailed: (error) => log.write("error", "hub.store-failed", { why: error.message }),
+    probed: (door, ok, reason) =>
+      log.write(ok ? "info" : "error", "hub.probed", { door, ok, why: reason }),
+    adminActed: (what, by) => log.write("info", "hub.admin-acted", { what, by }),
+  };
+}

@@ -1,0 +1,298 @@
+/** The way of a message that an edge deposits: evidence, decision, one commit, answer (DESIGN §3). */
+
+import type { DeliveryMeasures } from "#assurance/measures";
+import { hex } from "#base/bytes";
+import type { Clock } from "#base/clock";
+import { Full, Unavailable } from "#base/errors";
+import type { Random } from "#base/random";
+import type { Deposit, DepositOutcome } from "#contracts/deposit";
+import type { Directory } from "#contracts/directory";
+import type { LinkStream } from "#contracts/link";
+import { openSealed, type SealPrivateKeys } from "#contracts/sealed";
+import type { Acceptance, Delivery, NewQueueItem, StagedContent, Store } from "#contracts/store";
+import type { Decision } from "#model/decision";
+import type { Recipient } from "#model/envelope";
+import type { Reply } from "#model/reply";
+import { decide, replyTo } from "#policy";
+import { type CheckedWriter, checkedWriter } from "./checked-writer.ts";
+import type { HubEvents } from "./events.ts";
+import { readAsked, readDeposit, readDepositEnd } from "./schemas.ts";
+import type { EdgePeer } from "./settings.ts";
+import { inboundHead } from "./stamp.ts";
+
+export interface InboundPorts {
+  readonly store: Store;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: HubEvents;
+  readonly measures: DeliveryMeasures;
+  /** Deposits whose outcome is not known yet, by id. */
+  readonly underWay: Map<string, Promise<void>>;
+  /** Octets of sealed messages that are held while they are opened, over all streams. */
+  readonly sealedRoom: { heldBytes: number; readonly maxBytes: number };
+  /** authserv-id of Authentication-Results (RFC 8601 §2.5). */
+  readonly authservId: string;
+  /** Called when something was queued for elsewhere. */
+  readonly queued: () => void;
+}
+
+interface Arriving {
+  readonly writer: CheckedWriter;
+  /** The sender has had its 250 from the sealed spool: what cannot be delivered must come back. */
+  readonly isAcknowledged: boolean;
+}
+
+/** Takes one deposit; the answer is the outcome, and nothing else ever makes the edge say 250. */
+export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
+  const deposit = readDeposit(stream.header);
+  if (!deposit.ok) return misshapen(stream, "edge-smtp", ports.events);
+  const { id } = deposit.value;
+  const writer = checkedWriter(ports.store.stage(), ports.authservId);
+  const settled = Promise.withResolvers<void>();
+  // From the first octet on: a question about it may overtake its end on another connection.
+  ports.underWay.set(id, settled.promise);
+  const settle = (): void => {
+    // The same id may have come again meanwhile, on another connection.
+    if (ports.underWay.get(id) === settled.promise) ports.underWay.delete(id);
+    settled.resolve();
+  };
+  let isWhole = false;
+  stream.receive({
+    data: (chunk) => writer.write(chunk),
+    broken() {
+      // A whole one is being committed, whether or not anybody still hears the answer.
+      if (isWhole) return;
+      writer.abort();
+      settle();
+    },
+    end(trailer) {
+      isWhole = true;
+      const outcome = finish(deposit.value, trailer, { writer, isAcknowledged: false }, ports);
+      void answer(stream, id, outcome, ports).finally(settle);
+    },
+  });
+}
+
+/** Takes what waited in the DMZ while no link was up; the edge could not read it itself. */
+export function takeSealed(stream: LinkStream, keys: SealPrivateKeys, ports: InboundPorts): void {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  const { sealedRoom } = ports;
+  let isWhole = false;
+  const letGo = (): void => {
+    sealedRoom.heldBytes -= sizeBytes;
+    sizeBytes = 0;
+    chunks.length = 0;
+  };
+  stream.receive({
+    data(chunk) {
+      // It opens only whole, so it is held whole; the edge tries again when there is room.
+      if (sealedRoom.heldBytes + chunk.length > sealedRoom.maxBytes) {
+        return stream.abort("too much is being opened at once");
+      }
+      sizeBytes += chunk.length;
+      sealedRoom.heldBytes += chunk.length;
+      chunks.push(chunk);
+    },
+    broken() {
+      if (!isWhole) letGo();
+    },
+    end() {
+      isWhole = true;
+      void answer(stream, "sealed", unseal(chunks, keys, ports), ports).finally(letGo);
+    },
+  });
+}
+
+async function unseal(
+  chunks: readonly Buffer[],
+  keys: SealPrivateKeys,
+  ports: InboundPorts,
+): Promise<DepositOutcome> {
+  const opened = openSealed(keys, chunks);
+  const deposit = opened.ok ? readDeposit(opened.value.header) : opened;
+  if (!opened.ok || !deposit.ok) {
+    // It can never be opened: keeping it would block the spool for good.
+    if (opened.ok) ports.events.wrongShape("sealed", "edge-smtp");
+    else ports.events.sealedUnreadable(opened.fault);
+    return refused({ code: 554, status: "5.6.0", text: "sealed message cannot be opened" });
+  }
+  const writer = checkedWriter(ports.store.stage(), ports.authservId);
+  for (const piece of opened.value.content) await writer.write(piece);
+  return finish(deposit.value, opened.value.trailer, { writer, isAcknowledged: true }, ports);
+}
+
+/** Answers whether a transaction is kept; one that is being committed now is waited for. */
+export function answerAsked(stream: LinkStream, ports: InboundPorts): void {
+  const { store, underWay } = ports;
+  const asked = readAsked(stream.header);
+  if (!asked.ok) return misshapen(stream, "edge-smtp", ports.events);
+  const { id } = asked.value;
+  const settled = underWay.get(id) ?? Promise.resolve();
+  settled
+    .then(() => store.isAccepted(id))
+    .then(
+      (committed) => stream.answer({ committed }),
+      () => stream.abort("the store does not answer"),
+    );
+}
+
+/** Nothing is believed of it, and an operator sees that it came. */
+export function misshapen(stream: LinkStream, edge: EdgePeer["name"], events: HubEvents): void {
+  events.wrongShape(stream.kind, edge);
+  stream.abort("wrong shape");
+}
+
+/** Resolves when the outcome is told, whatever it is. */
+function answer(
+  stream: LinkStream,
+  id: string,
+  outcome: Promise<DepositOutcome>,
+  ports: InboundPorts,
+): Promise<void> {
+  return outcome.then(
+    (value) => stream.answer(value),
+    (error: unknown) => {
+      ports.events.depositFailed(id, error);
+      stream.abort("the inside failed");
+    },
+  );
+}
+
+async function finish(
+  deposit: Deposit,
+  trailer: unknown,
+  arriving: Arriving,
+  ports: InboundPorts,
+): Promise<DepositOutcome> {
+  const { writer, isAcknowledged } = arriving;
+  const end = readDepositEnd(trailer);
+  if (!end.ok) {
+    ports.events.wrongShape(isAcknowledged ? "sealed" : "deposit", "edge-smtp");
+    writer.abort();
+    return refused(misfit(isAcknowledged, "deposit ended in a wrong shape"));
+  }
+  try {
+    const { staged, arrived } = await writer.finish();
+    if (arrived.id !== end.value.contentId || arrived.sizeBytes !== end.value.sizeBytes) {
+      ports.events.damagedOnTheWay(deposit.id);
+      return refused(misfit(isAcknowledged, "content was damaged on the way"));
+    }
+    // What is not judged whole may hold a field that speaks in our name (RFC 8601 §5).
+    if (writer.isHeaderTooLong && !isAcknowledged) {
+      return refused({ code: 552, status: "5.3.4", text: "message header too large" });
+    }
+    const steps = [...deposit.steps, ...end.value.steps];
+    return await commit({ ...deposit, steps }, staged, isAcknowledged, ports);
+  } catch (error) {
+    if (error instanceof Full) {
+      return refused({ code: 452, status: "4.3.1", text: "insufficient system storage" });
+    }
+    if (error instanceof Unavailable) {
+      return refused({ code: 451, status: "4.3.0", text: "the store is not available" });
+    }
+    throw error;
+  }
+}
+
+/** A live sender tries again; a sealed one stays as it is however often the edge sends it. */
+function misfit(isAcknowledged: boolean, text: string): Reply {
+  return isAcknowledged
+    ? { code: 554, status: "5.6.0", text }
+    : { code: 451, status: "4.3.0", text };
+}
+
+async function commit(
+  deposit: Deposit,
+  content: StagedContent,
+  isAcknowledged: boolean,
+  ports: InboundPorts,
+): Promise<DepositOutcome> {
+  const { store, clock } = ports;
+  const decision = decideInside(deposit);
+  const isStrict = decision.disposition === "reject" || decision.disposition === "defer";
+  // Nobody can be refused any more who has had his 250: then it is Junk.
+  if (isStrict && !isAcknowledged) return refused(replyTo(decision));
+  const { deliveries, queue, nobody } = expand(deposit, decision, ports);
+  if (nobody.length > 0 && !isAcknowledged) {
+    // Accounts went between RCPT and now. The sender's next try learns who is gone.
+    return nobody.length === deposit.envelope.recipients.length
+      ? refused({ code: 550, status: "5.1.1", text: "no such user here" })
+      : refused({ code: 451, status: "4.3.0", text: "recipients changed, try again" });
+  }
+  // The queue finds no way for these, and its notice tells the sender.
+  for (const gone of nobody) queue.push(queueItem(deposit, gone, gone.path, ports));
+  const acceptedAtMs = clock.nowMs();
+  const acceptance: Acceptance = {
+    id: deposit.id,
+    direction: "inbound",
+    connection: deposit.connection,
+    envelope: deposit.envelope,
+    verdicts: deposit.verdicts,
+    decision,
+    head: inboundHead(deposit, ports.authservId),
+    content,
+    acceptedAtMs,
+    steps: deposit.steps,
+    deliveries,
+    queue,
+  };
+  const { repeated } = await store.accept(acceptance);
+  if (!repeated) {
+    const committedAtMs = clock.nowMs();
+    ports.events.accepted(deposit, deliveries.length, committedAtMs);
+    ports.measures.accepted(acceptance, committedAtMs);
+  }
+  if (queue.length > 0) ports.queued();
+  return { committed: true, repeated };
+}
+
+/** The edge's opinions are evidence: the inside may be stricter, never milder. */
+function decideInside(deposit: Deposit): Decision {
+  return decide(deposit.decision.opinions);
+}
+
+function expand(
+  deposit: Deposit,
+  decision: Decision,
+  ports: InboundPorts,
+): { deliveries: Delivery[]; queue: NewQueueItem[]; nobody: Recipient[] } {
+  const role = decision.disposition === "accept" ? "inbox" : "junk";
+  const accounts = new Set<string>();
+  const queue: NewQueueItem[] = [];
+  const nobody: Recipient[] = [];
+  for (const recipient of deposit.envelope.recipients) {
+    const destinations = ports.directory.resolve(recipient.path);
+    if (destinations.length === 0) nobody.push(recipient);
+    for (const destination of destinations) {
+      if (destination.kind === "account") accounts.add(destination.account);
+      else queue.push(queueItem(deposit, recipient, destination.address, ports));
+    }
+  }
+  const deliveries = [...accounts].map((account) => ({ account, mailbox: role, flags: [] }));
+  return { deliveries, queue, nobody };
+}
+
+function queueItem(
+  deposit: Deposit,
+  recipient: Recipient,
+  address: string,
+  { clock, random }: InboundPorts,
+): NewQueueItem {
+  const nowMs = clock.nowMs();
+  const { notify, originalRecipient } = recipient;
+  return {
+    id: hex(random.bytes(16)),
+    reversePath: deposit.envelope.reversePath,
+    recipient: address,
+    wishes: { ...(notify && { notify }), ...(originalRecipient && { originalRecipient }) },
+    utf8: deposit.envelope.utf8 === true,
+    queuedAtMs: nowMs,
+    nextAttemptAtMs: nowMs,
+  };
+}
+
+function refused(reply: Reply): DepositOutcome {
+  return { committed: false, reply };
+}

@@ -1,0 +1,4 @@
+/** The hub: queue, store, directory and sessions; it dials the edges and nobody dials it from there. */
+
+export type { HubSettings } from "./settings.ts";
+export { startHub } from "./start.ts";

@@ -1,0 +1,33 @@
+/** What the files of the hub share once it is opened. */
+
+import { readFileSync } from "node:fs";
+import type { DeliveryMeasures } from "#assurance/measures";
+import type { Clock } from "#base/clock";
+import type { Log } from "#base/log";
+import type { Registry } from "#base/measures";
+import type { Random } from "#base/random";
+import type { Directory } from "#contracts/directory";
+import type { Keyring } from "#contracts/keyring";
+import type { Store } from "#contracts/store";
+import type { DirectoryAdmin } from "#directory";
+import type { HubEvents } from "./events.ts";
+import type { HubSettings } from "./settings.ts";
+
+/** What the hub's own files share; each takes the few it needs. */
+export interface Inside {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly events: HubEvents;
+  readonly measures: DeliveryMeasures;
+  readonly store: Store;
+  readonly directory: Directory & DirectoryAdmin;
+  readonly keyring: Keyring;
+}
+
+/** A file of the hub's own folder, as text. */
+export function readText(path: string): string {
+  return readFileSync(path, "utf8");
+}

@@ -1,0 +1,159 @@
+/** What an edge says crosses as JSON and is hostile until it fits one of these shapes. */
+
+import { parseIp } from "#base/ip";
+import type { Sample } from "#base/measures";
+import { accept, type Result, refuse } from "#base/result";
+import type { Deposit, DepositEnd } from "#contracts/deposit";
+import type { Refusal } from "#contracts/store";
+import type { Connection, TlsFacts } from "#model/connection";
+import { type Decision, dispositions, type Opinion } from "#model/decision";
+import type { Envelope, Recipient } from "#model/envelope";
+import type { Reply } from "#model/reply";
+import type { TraceStep } from "#model/trace";
+import type { SpfVerdict, Verdict } from "#model/verdict";
+import {
+  either,
+  isBoolean,
+  isNumber,
+  list,
+  matching,
+  nothing,
+  object,
+  oneBy,
+  oneOf,
+  type Shape,
+  table,
+  text,
+  textThat,
+} from "./shape.ts";
+
+/** Until the end of the year 9999, so that a moment can be written as a date. */
+const moment: Shape = (value) =>
+  isNumber(value) && (value as number) >= 0 && (value as number) <= 253_402_300_799_999;
+const wholeUpTo =
+  (most: number): Shape =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
+
+const id = matching(/^[0-9a-f]{32}$/);
+const sha256 = matching(/^[0-9a-f]{64}$/);
+const words = text(4096);
+const forbiddenInPath = /[\u0000-\u001f\u007f<>]/;
+/** RFC 5321 §4.5.3.1.3: 256 octets with the brackets; a little more for UTF-8. */
+const path = textThat((value) => value.length <= 512 && !forbiddenInPath.test(value));
+
+const tls = object<TlsFacts>(
+  { version: words, cipher: words },
+  { group: words, peerCertificate: words },
+);
+
+/** Nobody logs in at an edge: `authenticated` is not among the keys. */
+const connection = object<Omit<Connection, "authenticated">>(
+  {
+    listener: words,
+    clientAddress: textThat((value) => parseIp(value) !== undefined),
+    clientPort: wholeUpTo(65_535),
+    helo: words,
+    extended: isBoolean,
+  },
+  { tls, viaProxy: isBoolean },
+);
+
+const recipient = object<Recipient>(
+  { path },
+  { notify: list(oneOf("never", "success", "failure", "delay"), 3), originalRecipient: words },
+);
+
+const envelope = object<Envelope>(
+  { reversePath: path, recipients: list(recipient, 1000, 1) },
+  {
+    utf8: isBoolean,
+    body: oneOf("7bit", "8bitmime", "binarymime"),
+    dsnReturn: oneOf("full", "headers"),
+    envelopeId: words,
+  },
+);
+
+const spfVerdict = object<SpfVerdict>(
+  {
+    method: oneOf("spf"),
+    result: oneOf("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"),
+    domain: text(255),
+    identity: oneOf("mailfrom", "helo"),
+    why: words,
+  },
+  { explanation: words },
+);
+
+/** By method; nobody logs in at an edge, so it has no such verdict to tell. */
+const verdictShapes: Readonly<Record<Verdict["method"], Shape>> = {
+  spf: spfVerdict,
+  auth: nothing,
+};
+const verdict = oneBy("method", verdictShapes);
+
+const steps = list(
+  object<TraceStep>({ atMs: moment, program: words, step: words, text: words }),
+  200,
+);
+const disposition = oneOf(...dispositions);
+const opinion = object<Opinion>({ stage: words, disposition, because: words }, { status: words });
+
+const deposit = object<Deposit>({
+  id,
+  receivedBy: matching(/^[A-Za-z0-9.:[\]-]{1,255}$/),
+  connection,
+  envelope,
+  verdicts: list(verdict, 20),
+  decision: object<Decision>({ disposition, opinions: list(opinion, 20) }),
+  receivedAtMs: moment,
+  steps,
+});
+
+const depositEnd = object<DepositEnd>({
+  contentId: sha256,
+  sizeBytes: wholeUpTo(Number.MAX_SAFE_INTEGER),
+  steps,
+});
+
+const refusal = object<Refusal>({
+  id,
+  atMs: moment,
+  connection,
+  reversePath: path,
+  recipients: list(path, 1000),
+  reply: object<Reply>({ code: isNumber, text: either(words, list(words, 20)) }, { status: words }),
+  steps,
+});
+
+const sample = object<Sample>({
+  name: matching(/^[a-z][a-z0-9_]{0,100}$/),
+  labels: table(matching(/^[a-z][a-z0-9_]{0,40}$/), words),
+  value: isNumber,
+});
+
+interface Asked {
+  readonly id: string;
+}
+interface Refusals {
+  readonly refusals: readonly Refusal[];
+}
+interface Samples {
+  readonly samples: readonly Sample[];
+}
+
+type Reader<Value> = (value: unknown) => Result<Value, "bad-shape">;
+
+function reader<Value>(shape: Shape): Reader<Value> {
+  return (value) => (shape(value) ? accept(value as Value) : refuse("bad-shape"));
+}
+
+export const readDeposit: Reader<Deposit> = reader(deposit);
+export const readDepositEnd: Reader<DepositEnd> = reader(depositEnd);
+export const readAsked: Reader<Asked> = reader(object<Asked>({ id }));
+export const readRefusals: Reader<Refusals> = reader(
+  object<Refusals>({ refusals: list(refusal, 1000) }),
+);
+export const readSamples: Reader<Samples> = reader(
+  object<Samples>({ samples: list(sample, 2000) }),
+);

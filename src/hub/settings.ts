@@ -1,0 +1,49 @@
+/** What the hub is started with; `postern up` and `postern setup` write it, nothing else does. */
+
+import type { imapParameters } from "#access/imap";
+import type { Endpoint } from "#base/net";
+import type { Values } from "#base/parameters";
+import type { PolicySnapshot } from "#contracts/deposit";
+import type { directoryParameters } from "#directory";
+import type { queueParameters } from "#transport/queue";
+import type { smtpParameters } from "#transport/smtp-server";
+
+export interface EdgePeer {
+  readonly name: "edge-smtp" | "edge-web";
+  readonly endpoint: Endpoint;
+  /** SHA-256 of the edge's link certificate, hexadecimal: pinned. */
+  readonly fingerprint: string;
+}
+
+/** Paths are absolute or start in the hub's folder. */
+export interface HubSettings {
+  readonly version: string;
+  readonly hostname: string;
+  readonly domain: string;
+  readonly folder: string;
+  readonly distDirectory: string;
+  readonly tls: { readonly certificate: string; readonly key: string };
+  readonly link: {
+    readonly certificate: string;
+    readonly key: string;
+    readonly authority: string;
+    readonly edges: readonly EdgePeer[];
+  };
+  readonly keyring: { readonly socket: string; readonly secretFile: string };
+  readonly policyKey: string;
+  /** JSON file with the keys that open sealed mail, public and private. */
+  readonly sealKeys: string;
+  readonly listen: {
+    readonly submission: Endpoint;
+    readonly imap: Endpoint;
+    readonly console: Endpoint;
+  };
+  readonly consoleTokenFile: string;
+  readonly adminSocket: string;
+  readonly adminSecretFile: string;
+  readonly spf: PolicySnapshot["spf"];
+  readonly smtp: Values<typeof smtpParameters>;
+  readonly imap: Values<typeof imapParameters>;
+  readonly queue: Values<typeof queueParameters>;
+  readonly directory: Values<typeof directoryParameters>;
+}
