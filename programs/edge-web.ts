@@ -1,0 +1,41 @@
+/** The web edge. PURPOSE: HTTPS for people, login form, requests handed to the inside. ZONE: DMZ. */
+
+import { readFileSync } from "node:fs";
+import { systemClock } from "#base/clock";
+import { Registry } from "#base/measures";
+import { runProgram } from "#base/program";
+import { systemRandom } from "#base/random";
+import type { Manifest } from "#contracts/manifest";
+import { openLinks } from "#edge/link";
+import { startEdgeWeb } from "#edge/web";
+
+export const manifest: Manifest = {
+  name: "edge-web",
+  purpose: "publishes listed paths over HTTPS, shows the login form, and parses no mail",
+  zone: "dmz",
+  trusts: "the inside that dials it with the pinned certificate; nobody else",
+  listens: ["https", "link (mutual TLS 1.3, dialled by the hub)"],
+  dials: [],
+  reads: ["its folder"],
+  writes: [],
+  secrets: ["TLS key of the web name", "link key"],
+  standards: ["RFC 9110", "RFC 9112", "RFC 6265", "RFC 6797", "RFC 8446"],
+  mayReach: ["edge/link", "edge/web", "proxy"],
+  fence: "permission",
+};
+
+if (import.meta.main) {
+  await runProgram(manifest.name, async (settingsFile, log, announce) => {
+    const settings = JSON.parse(readFileSync(settingsFile, "utf8"));
+    const common = { clock: systemClock, log, registry: new Registry() };
+    const links = await openLinks(settings.link, { ...common, random: systemRandom });
+    const web = await startEdgeWeb(settings, { ...common, links });
+    announce("ready");
+    return {
+      async [Symbol.asyncDispose]() {
+        await web[Symbol.asyncDispose]();
+        await links[Symbol.asyncDispose]();
+      },
+    };
+  });
+}

@@ -1,0 +1,43 @@
+/** The hub. PURPOSE: mailboxes, queue, policy, sessions. ZONE: inside. */
+
+import { readFileSync } from "node:fs";
+import { runProgram } from "#base/program";
+import type { Manifest } from "#contracts/manifest";
+import { startHub } from "#hub";
+
+export const manifest: Manifest = {
+  name: "hub",
+  purpose: "keeps mail and people, decides, and dials the edges",
+  zone: "inside",
+  trusts: "the keyring; an edge only as far as its deposits can be checked",
+  listens: ["imap (TLS)", "submission (TLS)", "console (loopback)", "admin socket"],
+  dials: ["link of edge-smtp", "link of edge-web", "keyring socket"],
+  reads: ["its folder", "the built webmail"],
+  writes: ["its folder"],
+  secrets: ["link key", "policy key", "seal keys", "TLS key of the inside name"],
+  standards: ["RFC 9051", "RFC 3501", "RFC 6409", "RFC 8314", "RFC 8620", "RFC 8621", "RFC 5321"],
+  mayReach: [
+    "access",
+    "assurance",
+    "directory",
+    "edge/link",
+    "hub",
+    "identity/dkim",
+    "policy",
+    "store",
+    "transport",
+  ],
+  fence: "plain",
+};
+
+if (import.meta.main) {
+  await runProgram(manifest.name, async (settingsFile, log, announce) => {
+    const hub = await startHub(JSON.parse(readFileSync(settingsFile, "utf8")), log, announce);
+    void hub.failed.then((error) => {
+      // Nothing after a failed flush can be trusted: the next start reads what is really there.
+      log.write("error", "hub.store-failed", { why: error.message });
+      process.abort();
+    });
+    return hub;
+  });
+}

@@ -1,0 +1,77 @@
+/** `postern config`: test, show, describe, diff and schema of the configuration file. */
+
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { configSchema, describeConfig, nonDefaults } from "../config/describe.ts";
+import { type Config, complete, readConfig } from "../config/read.ts";
+import { ExitError, exitCodes, print } from "../exit.ts";
+import { textTable } from "../table.ts";
+import { layoutOf } from "../up/layout.ts";
+import { dataOf, output } from "./shared.ts";
+
+export function addConfigCommands(program: Command): void {
+  const config = program.command("config").description("the configuration file postern.toml");
+  config
+    .command("test [file]")
+    .description("check a file without starting anything")
+    .action((file: string | undefined, _options, command: Command) => {
+      const path = fileOf(file, command);
+      if (!existsSync(path)) throw new ExitError(exitCodes.cannotOpen, `${path}: no such file`);
+      readConfig(path);
+      output(command, { file: path, ok: true }, () => `${path}: ok`);
+    });
+  config
+    .command("show [file]")
+    .description("every parameter in force")
+    .option("--non-default", "only those that differ from their defaults")
+    .action((file: string | undefined, options: { nonDefault?: boolean }, command: Command) => {
+      const whole = load(file, command);
+      const rows = options.nonDefault === true ? nonDefaults(whole) : allOf(whole);
+      output(command, Object.fromEntries(rows.map(({ key, value }) => [key, value])), () =>
+        textTable(rows.map(({ key, value }) => [key, JSON.stringify(value)])),
+      );
+    });
+  config
+    .command("diff [file]")
+    .description("what the file changes, beside the defaults")
+    .action((file: string | undefined, _options, command: Command) => {
+      const rows = nonDefaults(load(file, command));
+      output(command, rows, () =>
+        rows.length === 0
+          ? "everything is at its default"
+          : textTable(
+              rows.map((row) => [
+                row.key,
+                JSON.stringify(row.value),
+                `default ${JSON.stringify(row.default)}`,
+              ]),
+            ),
+      );
+    });
+  config
+    .command("describe")
+    .description("a commented file with every parameter")
+    .action((_options, command: Command) => output(command, configSchema(), describeConfig));
+  config
+    .command("schema")
+    .description("JSON Schema of the file, for editors")
+    .action(() => print(JSON.stringify(configSchema(), null, 2)));
+}
+
+function fileOf(file: string | undefined, command: Command): string {
+  const { config } = command.optsWithGlobals<{ config?: string }>();
+  return file ?? config ?? layoutOf(dataOf(command)).config;
+}
+
+/** Without a file everything is at its default; a file that was named must be there. */
+function load(file: string | undefined, command: Command): Config {
+  const path = fileOf(file, command);
+  const named = file ?? command.optsWithGlobals<{ config?: string }>().config;
+  return complete(named === undefined && !existsSync(path) ? {} : readConfig(path));
+}
+
+function allOf(config: Config): { key: string; value: unknown }[] {
+  return Object.entries(config).flatMap(([name, section]) =>
+    Object.entries(section).map(([key, value]) => ({ key: `${name}.${key}`, value })),
+  );
+}

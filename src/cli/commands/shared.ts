@@ -1,0 +1,23 @@
+/** What every command shares: its folder, and one result in two forms. */
+
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { ExitError, exitCodes, print } from "../exit.ts";
+
+/** Folder of the installation that the command line means. */
+export function dataOf(command: Command): string {
+  const { data } = command.optsWithGlobals<{ data: string }>();
+  return resolve(data);
+}
+
+/** A count from the command line. */
+export function countOf(text: string, option: string): string {
+  if (/^\d{1,6}$/.test(text)) return text;
+  throw new ExitError(exitCodes.usage, `${option} "${text}" is not a whole number`);
+}
+
+/** With --json the value itself, else the text for people. */
+export function output(command: Command, value: unknown, text: () => string): void {
+  const { json } = command.optsWithGlobals<{ json?: boolean }>();
+  print(json === true ? JSON.stringify(value, null, 2) : text());
+}

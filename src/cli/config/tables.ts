@@ -1,0 +1,126 @@
+/** Every section of the configuration file, gathered from the rooms that declare the parameters. */
+
+import { imapParameters } from "#access/imap";
+import { dnsParameters } from "#base/dns";
+import type { Parameter } from "#base/parameters";
+import { directoryParameters } from "#directory";
+import { edgeSmtpParameters } from "#edge/smtp";
+import { webParameters } from "#proxy";
+import { queueParameters } from "#transport/queue";
+import { smtpParameters } from "#transport/smtp-server";
+
+const endpoint = (at: string, what: string): Parameter<string> => ({
+  default: at,
+  doc: `Address and port of ${what}, as HOST:PORT.`,
+});
+
+const siteParameters: Readonly<Record<"domain" | "hostname", Parameter<string>>> = {
+  domain: {
+    default: "",
+    doc: "The first mail domain; empty makes a demonstration domain with two accounts.",
+  },
+  hostname: { default: "", doc: "Public host name of the mail server; empty: mail.DOMAIN." },
+};
+
+type ListenKey = "smtp" | "https" | "submission" | "imap" | "console" | "linkSmtp" | "linkWeb";
+
+const listenParameters: Readonly<Record<ListenKey, Parameter<string>>> = {
+  smtp: endpoint("127.0.0.1:2525", "the SMTP edge"),
+  https: endpoint("127.0.0.1:2443", "the HTTPS edge (webmail, login)"),
+  submission: endpoint("127.0.0.1:2465", "submission with implicit TLS"),
+  imap: endpoint("127.0.0.1:2993", "IMAP with implicit TLS"),
+  console: endpoint("127.0.0.1:2444", "the console and the measures; keep it on loopback"),
+  linkSmtp: endpoint("127.0.0.1:2526", "the SMTP edge's link, which the hub dials"),
+  linkWeb: endpoint("127.0.0.1:2527", "the HTTPS edge's link, which the hub dials"),
+};
+
+const linkParameters: {
+  readonly spool: Parameter<string>;
+  readonly spoolMib: Parameter<number>;
+} = {
+  spool: {
+    default: "reject",
+    oneOf: ["reject", "sealed"],
+    doc: "Link down: answer 451 (reject), or keep mail sealed to the inside's key in the DMZ (sealed).",
+  },
+  spoolMib: {
+    default: 64,
+    unit: "count",
+    min: 8,
+    max: 65_536,
+    doc: "Room for sealed mail on the edge, in MiB; reserved when the edge starts.",
+  },
+};
+
+type SpfKey = "fail" | "softfail" | "temperror" | "permerror";
+
+const disposition = ["accept", "quarantine", "defer", "reject"] as const;
+const spfParameters: Readonly<Record<SpfKey, Parameter<string>>> = {
+  fail: { default: "reject", oneOf: disposition, doc: "What an SPF fail leads to." },
+  softfail: { default: "quarantine", oneOf: disposition, doc: "What an SPF softfail leads to." },
+  temperror: {
+    default: "defer",
+    oneOf: disposition,
+    doc: "What happens when DNS does not answer an SPF check.",
+  },
+  permerror: {
+    default: "quarantine",
+    oneOf: disposition,
+    doc: "What a broken SPF record leads to.",
+  },
+};
+
+const egressParameters: {
+  readonly ports: Parameter<readonly string[]>;
+  readonly private: Parameter<boolean>;
+} = {
+  ports: {
+    default: ["25"],
+    doc: "Ports that the edge may dial for outgoing mail.",
+  },
+  private: {
+    default: false,
+    doc: "Lets the edge dial loopback and private addresses; for smart hosts on the same network.",
+  },
+};
+
+const balancerParameters: { readonly trusted: Parameter<readonly string[]> } = {
+  trusted: {
+    default: [],
+    doc: "Networks of balancers whose connections to the SMTP edge begin with a PROXY header, v1 or v2.",
+  },
+};
+
+export interface Tables {
+  readonly site: typeof siteParameters;
+  readonly listen: typeof listenParameters;
+  readonly dns: typeof dnsParameters;
+  readonly link: typeof linkParameters;
+  readonly spf: typeof spfParameters;
+  readonly smtp: typeof smtpParameters;
+  readonly edge: typeof edgeSmtpParameters;
+  readonly balancer: typeof balancerParameters;
+  readonly egress: typeof egressParameters;
+  readonly queue: typeof queueParameters;
+  readonly imap: typeof imapParameters;
+  readonly web: typeof webParameters;
+  readonly directory: typeof directoryParameters;
+}
+
+export const tables: Tables = {
+  site: siteParameters,
+  listen: listenParameters,
+  dns: dnsParameters,
+  link: linkParameters,
+  spf: spfParameters,
+  smtp: smtpParameters,
+  edge: edgeSmtpParameters,
+  balancer: balancerParameters,
+  egress: egressParameters,
+  queue: queueParameters,
+  imap: imapParameters,
+  web: webParameters,
+  directory: directoryParameters,
+};
+
+export type SectionName = keyof Tables;

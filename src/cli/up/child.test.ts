@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "#base/clock";
+import { keepRunning } from "./child.ts";
+
+test("a program is its own process group: Ctrl-C at a terminal does not end it before its turn", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "postern-child-"));
+  const program = join(folder, "program.mjs");
+  writeFileSync(program, 'console.log("ready"); process.stdin.resume();');
+  const plan = {
+    ...{ name: "keyring", flags: [], program, settingsFile: "none", cwd: folder },
+    ...{ logFile: join(folder, "log"), readyWords: ["ready"] },
+  } as const;
+  const child = keepRunning(plan, systemClock, () => {}, assert.fail);
+  try {
+    await child.ready;
+    const pid = child.pid();
+    const [, , group] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+    assert.equal(Number(group), pid);
+  } finally {
+    await child.stop();
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,132 @@
+/** Certificates, keys and shared secrets of an installation: made once, renewed before they expire. */
+
+import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errorCode } from "#base/disk";
+import { makeSealKeys } from "#contracts/sealed";
+import { type Credential, createAuthority, issueCertificate } from "#keys/authority";
+import { ExitError, exitCodes } from "../exit.ts";
+import type { Layout } from "./layout.ts";
+
+const dayMs = 86_400_000;
+const renewBeforeMs = 14 * dayMs;
+
+/** Writes a file that only its owner reads. */
+export function writePrivate(path: string, text: string): void {
+  writeFileSync(path, text, { mode: 0o600, flush: true });
+}
+
+/**
+ * Makes a folder and those above it, one by one: Node's own recursive way turns in circles for ever
+ * where a folder exists and yet takes no entry, as below /proc.
+ */
+export function folder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) folder(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const code = errorCode(error) ?? "error";
+    const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+    throw new ExitError(
+      denied ? exitCodes.notPermitted : exitCodes.cannotOpen,
+      `${path}: ${code === "EEXIST" ? "is there and not a folder" : `cannot be made (${code})`}`,
+    );
+  }
+}
+
+function fresh(path: string, nowMs: number, names: readonly string[] = []): boolean {
+  if (!existsSync(path)) return false;
+  const certificate = new X509Certificate(readFileSync(path));
+  const covers = names.every(
+    (name) => certificate.checkHost(name) !== undefined || certificate.checkIP(name) !== undefined,
+  );
+  return covers && certificate.validToDate.getTime() - nowMs > renewBeforeMs;
+}
+
+function authority(path: string, name: string, nowMs: number): Credential {
+  const keyPath = path.replace(/\.pem$/, ".key");
+  if (!fresh(path, nowMs)) {
+    const made = createAuthority({ name, validDays: 3650, nowMs });
+    writePrivate(path, made.certificatePem);
+    writePrivate(keyPath, made.keyPem);
+    return made;
+  }
+  return {
+    certificatePem: readFileSync(path, "utf8"),
+    keyPem: readFileSync(keyPath, "utf8"),
+  };
+}
+
+interface CertificatePlan {
+  readonly path: string;
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly usage: "server" | "client";
+}
+
+/** Makes PATH.pem and PATH.key unless good ones are there. */
+function certificate(from: Credential, plan: CertificatePlan, nowMs: number): void {
+  const names = plan.usage === "server" ? [...plan.dnsNames, ...plan.ipAddresses] : [];
+  if (fresh(`${plan.path}.pem`, nowMs, names) && existsSync(`${plan.path}.key`)) return;
+  const { path: _, ...wish } = plan;
+  const made = issueCertificate(from, { ...wish, validDays: 397, nowMs });
+  writePrivate(`${plan.path}.pem`, made.certificatePem);
+  writePrivate(`${plan.path}.key`, made.keyPem);
+}
+
+/** SHA-256 of the certificate, hexadecimal without colons. */
+export function fingerprintOf(path: string): string {
+  const certificate = new X509Certificate(readFileSync(path));
+  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+}
+
+/** Certificates that clients see, and those of the links; the links have an authority of their own. */
+export function makeCertificates(layout: Layout, hostname: string, nowMs: number): void {
+  for (const path of [layout.pki, layout.edgeSmtp, layout.edgeWeb, layout.hub, layout.keyring]) {
+    folder(path);
+  }
+  const site = authority(layout.siteAuthority, "Postern site authority", nowMs);
+  const links = authority(join(layout.pki, "link-ca.pem"), "Postern link authority", nowMs);
+  const visible = {
+    commonName: hostname,
+    dnsNames: [hostname, "localhost"],
+    ipAddresses: ["127.0.0.1", "::1"],
+    usage: "server",
+  } as const;
+  for (const path of [layout.edgeSmtp, layout.edgeWeb, layout.hub]) {
+    certificate(site, { path: join(path, "tls"), ...visible }, nowMs);
+  }
+  const link = { dnsNames: [], ipAddresses: [] };
+  for (const [path, name, usage] of [
+    [layout.edgeSmtp, "edge-smtp", "server"],
+    [layout.edgeWeb, "edge-web", "server"],
+    [layout.hub, "hub", "client"],
+  ] as const) {
+    const wish = { ...link, commonName: name, dnsNames: [name], usage };
+    certificate(links, { path: join(path, "link"), ...wish }, nowMs);
+    writePrivate(join(path, "link-ca.pem"), links.certificatePem);
+  }
+}
+
+/** The key that signs the edges' policy; returns its public half in PEM. */
+export function makePolicyKey(path: string): string {
+  if (!existsSync(path)) {
+    const { privateKey } = generateKeyPairSync("ed25519");
+    writePrivate(path, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  }
+  return createPublicKey(readFileSync(path)).export({ type: "spki", format: "pem" }).toString();
+}
+
+/** The keys that open what waits sealed in the DMZ; the hub alone reads the file. */
+export function makeSealKeyFile(path: string): void {
+  if (!existsSync(path)) writePrivate(path, JSON.stringify(makeSealKeys()));
+}
+
+/** A file with a random secret, made once. */
+export function sharedSecret(path: string, bytes = 32): string {
+  if (!existsSync(path)) writePrivate(path, randomBytes(bytes).toString("hex"));
+  return readFileSync(path, "utf8").trim();
+}

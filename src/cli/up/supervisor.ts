@@ -1,0 +1,101 @@
+/** All programs on this machine: each its own process behind its own fence, watched together. */
+
+import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "#base/clock";
+import { startFlags } from "#base/fence";
+import type { Manifest } from "#contracts/manifest";
+import { type Child, type ChildPlan, keepRunning } from "./child.ts";
+import { folderOf, type Layout } from "./layout.ts";
+import { writePrivate } from "./secrets.ts";
+import type { AllSettings } from "./settings.ts";
+import { handOver, userOf } from "./users.ts";
+
+export interface Supervisor {
+  /** Rejects when a program refuses to start. */
+  readonly ready: Promise<void>;
+  pids(): Readonly<Record<string, number>>;
+  stop(): Promise<void>;
+}
+
+/** What each program says on stdout before it counts as ready. */
+const readyWords: Readonly<Record<keyof AllSettings, readonly string[]>> = {
+  keyring: ["ready"],
+  "edge-smtp": ["ready"],
+  "edge-web": ["ready"],
+  hub: ["ready", "linked edge-smtp", "linked edge-web"],
+};
+
+export interface Programs {
+  readonly layout: Layout;
+  readonly application: string;
+  readonly settings: AllSettings;
+  readonly manifests: Readonly<Record<keyof AllSettings, Manifest>>;
+  readonly clock: Clock;
+  /** Told after each start or restart of a program. */
+  readonly onPids: () => void;
+}
+
+/** Starts everything; the programs find each other in whatever order they come up. */
+export function superviseAll(programs: Programs): Supervisor {
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const children = (Object.keys(readyWords) as (keyof AllSettings)[]).map((name) =>
+    keepRunning(planOf(name, programs), programs.clock, programs.onPids, (why) =>
+      failed.reject(new Error(why)),
+    ),
+  );
+  // When all children are dead at once, only timers are left, and those do not keep us alive.
+  const alive = setInterval(() => {}, 2 ** 30);
+  const ready = Promise.all(children.map((child) => child.ready)).then(() => undefined);
+  return {
+    ready: Promise.race([ready, failed.promise]),
+    pids: () => pidsOf(children),
+    async stop() {
+      // The doors close first, then what they lead to, so that nothing accepted is without a home.
+      const order = ["edge-smtp", "edge-web", "hub", "keyring"];
+      for (const name of order) await children.find((child) => child.name === name)?.stop();
+      clearInterval(alive);
+    },
+  };
+}
+
+function pidsOf(children: readonly Child[]): Record<string, number> {
+  return Object.fromEntries(
+    children.flatMap((child) => {
+      const pid = child.pid();
+      return pid === undefined ? [] : [[child.name, pid]];
+    }),
+  );
+}
+
+function planOf(name: keyof AllSettings, programs: Programs): ChildPlan {
+  const own = folderOf(name, programs.layout);
+  const settingsFile = join(own, "settings.json");
+  writePrivate(settingsFile, JSON.stringify(programs.settings[name], null, 2));
+  const { application, manifests, layout } = programs;
+  const uid = userOf(name, application, layout.data);
+  if (uid !== undefined) handOver(own, layout.data, uid);
+  return {
+    name,
+    flags: startFlags(manifests[name], { application, folder: own }),
+    program: join(application, `programs/${name}.ts`),
+    settingsFile,
+    cwd: application,
+    ...(uid !== undefined && { uid }),
+    logFile: join(programs.layout.logs, `${name}.log`),
+    readyWords: readyWords[name],
+  };
+}
+
+/** ready.json appears whole or not at all, and only its owner reads it. */
+export function writeReady(path: string, facts: object): void {
+  const next = `${path}.next`;
+  writeFileSync(next, `${JSON.stringify(facts, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(next, 0o600);
+  renameSync(next, path);
+}
+
+export function removeReady(path: string): void {
+  rmSync(path, { force: true });
+}
