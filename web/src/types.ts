@@ -1,0 +1,105 @@
+/** The parts of JMAP objects that the application reads (RFC 8620, RFC 8621). */
+
+export interface Session {
+  readonly username: string;
+  readonly accounts: Readonly<Record<string, { readonly name: string }>>;
+  readonly primaryAccounts: Readonly<Record<string, string>>;
+  readonly capabilities: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export interface Address {
+  readonly name: string | null;
+  readonly email: string;
+}
+
+export interface Mailbox {
+  readonly id: string;
+  readonly name: string;
+  readonly parentId: string | null;
+  readonly role: string | null;
+  readonly sortOrder: number;
+  readonly totalEmails: number;
+  readonly unreadEmails: number;
+}
+
+export type SenderState =
+  | "internal"
+  | "verified"
+  | "verified-other"
+  | "not-verifiable"
+  | "not-checked"
+  | "not-verified"
+  | "forged";
+
+export interface Part {
+  readonly partId: string | null;
+  readonly blobId: string | null;
+  readonly size: number;
+  readonly name: string | null;
+  readonly type: string;
+  readonly cid: string | null;
+  readonly disposition: string | null;
+}
+
+/** What a row of the list shows. */
+export interface Email {
+  readonly id: string;
+  readonly threadId: string;
+  readonly mailboxIds: Readonly<Record<string, boolean>>;
+  readonly keywords: Readonly<Record<string, boolean>>;
+  readonly from: readonly Address[] | null;
+  readonly to: readonly Address[] | null;
+  readonly subject: string | null;
+  readonly receivedAt: string;
+  readonly preview: string;
+  readonly hasAttachment: boolean;
+  readonly senderState?: SenderState;
+  readonly senderText?: string;
+}
+
+/** What the open message shows besides. */
+export interface OpenEmail extends Email {
+  readonly cc: readonly Address[] | null;
+  readonly bcc: readonly Address[] | null;
+  readonly replyTo: readonly Address[] | null;
+  readonly sentAt: string | null;
+  readonly messageId: readonly string[] | null;
+  readonly references: readonly string[] | null;
+  readonly attachments: readonly Part[];
+  readonly textBody: readonly Part[];
+  readonly htmlBody: readonly Part[];
+  readonly bodyValues: Readonly<Record<string, { readonly value: string }>>;
+  readonly blobId: string;
+  readonly results?: string | null;
+}
+
+export interface Identity {
+  readonly id: string;
+  readonly name: string;
+  readonly email: string;
+}
+
+export interface Got<Item> {
+  readonly list: readonly Item[];
+}
+
+export interface Found {
+  readonly ids: readonly string[];
+  readonly total?: number;
+}
+
+export interface SetOutcome {
+  readonly created?: Readonly<Record<string, { readonly id: string }>> | null;
+  readonly notCreated?: Readonly<Record<string, { readonly description?: string }>> | null;
+  readonly notUpdated?: Readonly<Record<string, unknown>> | null;
+}
+
+/** What each method answers, as far as the application reads it. */
+export interface Answers {
+  readonly "Mailbox/get": Got<Mailbox>;
+  readonly "Identity/get": Got<Identity>;
+  readonly "Email/query": Found;
+  readonly "Email/get": Got<Email>;
+  readonly "Email/set": SetOutcome;
+  readonly "EmailSubmission/set": SetOutcome;
+}
