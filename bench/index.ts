@@ -1,0 +1,22 @@
+/** `npm run bench [-- NAME OPTIONS]`: measurements side by side with peers; never part of a test. */
+
+import { benchSmtp } from "./smtp.ts";
+
+const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  smtp: benchSmtp,
+};
+
+const [name, ...args] = process.argv.slice(2);
+const chosen = name === undefined || name.startsWith("-") ? Object.keys(benches) : [name];
+if (process.getuid?.() !== 0) {
+  console.error("the benches read control groups and start a Postfix: run them as root");
+  process.exit(77);
+}
+for (const one of chosen) {
+  const bench = benches[one];
+  if (bench === undefined) {
+    console.error(`no bench "${one}": ${Object.keys(benches).join(", ")}`);
+    process.exit(64);
+  }
+  await bench(name === one ? args : process.argv.slice(2));
+}
