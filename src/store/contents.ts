@@ -94,6 +94,7 @@ class Writer implements ContentWriter {
   /** In order; each resolves when its part is durable. */
   readonly #parts: Promise<Extent>[] = [];
   #inFlight = 0;
+  readonly #waiting: (() => void)[] = [];
   #failure: unknown;
   #ended = false;
 
@@ -126,10 +127,15 @@ class Writer implements ContentWriter {
     if (this.#inFlight > maxPartsInFlight) return this.#roomForMore();
   }
 
-  async #roomForMore(): Promise<void> {
-    while (this.#inFlight > maxPartsInFlight) {
-      await this.#parts[this.#parts.length - this.#inFlight];
-    }
+  /** Parts may become durable out of order: who waits is called when few enough are left. */
+  #roomForMore(): Promise<void> {
+    return new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  #partEnded(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight > maxPartsInFlight) return;
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 
   #flushFullParts(): void {
@@ -154,9 +160,7 @@ class Writer implements ContentWriter {
     const part = this.#ledger
       .commitPlaced(draft({ kind: "content-part" }, taken))
       .then(blobExtent)
-      .finally(() => {
-        this.#inFlight -= 1;
-      });
+      .finally(() => this.#partEnded());
     part.catch((error: unknown) => {
       this.#failure ??= error;
     });
