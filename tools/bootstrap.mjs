@@ -21,6 +21,7 @@ const debianPackages = [
   ["openssl", "/usr/bin/openssl"],
   ["postfix", "/usr/sbin/postfix"],
   ["python3-dkim", "/usr/lib/python3/dist-packages/dkim/__init__.py"],
+  ["python3-nacl", "/usr/lib/python3/dist-packages/nacl/__init__.py"],
   ["swaks", "/usr/bin/swaks"],
 ];
 
