@@ -343,6 +343,15 @@ describe("a sealed message", () => {
     });
   }
 
+  test("with a header too long to be judged is Junk; a live one is refused", async () => {
+    const long = Buffer.from(`${"X-Line: y\r\n".repeat(30_000)}\r\nbody\r\n`);
+    assert.equal(codeOf(await handSealed(sealed(depositTo([ana]), long))), "committed");
+    assert.deepEqual([await countIn("junk"), await countIn("inbox")], [1, 0]);
+    const live = await hand(depositTo([ana]), long);
+    assert.ok(!live.committed && live.reply.code === 552);
+    assert.equal(await messagesKept(), 1);
+  });
+
   test("that no key opens, or of a wrong shape, is refused for good", async () => {
     const foreign = Buffer.concat([
       ...seal(makeSealKeys().publicKeys, depositTo([ana])).end(endOf(text)),

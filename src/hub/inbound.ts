@@ -184,7 +184,8 @@ async function finish(
       return refused({ code: 552, status: "5.3.4", text: "message header too large" });
     }
     const steps = [...deposit.steps, ...end.value.steps];
-    return await commit({ ...deposit, steps }, staged, isAcknowledged, ports);
+    const judged = writer.isHeaderTooLong ? distrusted(deposit) : deposit;
+    return await commit({ ...judged, steps }, staged, isAcknowledged, ports);
   } catch (error) {
     if (error instanceof Full) {
       return refused({ code: 452, status: "4.3.1", text: "insufficient system storage" });
@@ -194,6 +195,17 @@ async function finish(
     }
     throw error;
   }
+}
+
+/** It was acknowledged, so it is kept; where what it says of itself cannot be judged, as Junk. */
+function distrusted(deposit: Deposit): Deposit {
+  const opinion = {
+    stage: "header",
+    disposition: "quarantine",
+    because: "the header is too long to be judged",
+  } as const;
+  const { disposition, opinions } = deposit.decision;
+  return { ...deposit, decision: { disposition, opinions: [...opinions, opinion] } };
 }
 
 /** A live sender tries again; a sealed one stays as it is however often the edge sends it. */
