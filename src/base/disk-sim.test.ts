@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
+import { type DiskFaults, type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { seededRandom } from "#base/random";
 
 const sector = 512;
@@ -117,5 +117,36 @@ describe("simulatedDisk()", () => {
       return disk.powerCut().octets("/d/file");
     };
     assert.deepEqual(await run(), await run());
+  });
+
+  test("loses writes, and puts them elsewhere", async () => {
+    const run = async (faults: DiskFaults): Promise<Buffer> => {
+      const disk = simulatedDisk(seededRandom(3));
+      const file = await disk.open("/d/file", "create");
+      await file.write([Buffer.alloc(64 * sector, 1)], 0);
+      disk.faults = faults;
+      await file.write([Buffer.alloc(sector, 2)], 7 * sector);
+      await file.sync();
+      return disk.octets("/d/file");
+    };
+    assert.ok((await run({ loseOnWrite: 1 })).every((octet) => octet === 1));
+    const misdirected = await run({ misdirectOnWrite: 1 });
+    const at = misdirected.indexOf(2);
+    assert.ok(at >= 0 && at % sector === 0 && at !== 7 * sector);
+    assert.equal(misdirected.filter((octet) => octet === 2).length, sector);
+  });
+
+  test("cannot read what was spoilt until it is written again", async () => {
+    const disk = simulatedDisk(seededRandom(1));
+    const file = await disk.open("/d/file", "create");
+    await file.write([Buffer.alloc(8 * sector, 1)], 0);
+    disk.spoil("/d/file", 3 * sector + 5, 1);
+    const into = Buffer.alloc(sector);
+    await assert.rejects(file.read(Buffer.alloc(8 * sector), 0), { code: "EIO" });
+    assert.equal(await file.read(into, 4 * sector), sector);
+    await file.write([Buffer.alloc(sector - 1, 2)], 3 * sector);
+    await assert.rejects(file.read(into, 3 * sector), { code: "EIO" }, "part of a sector");
+    await file.write([Buffer.alloc(sector, 2)], 3 * sector);
+    assert.equal(await file.read(into, 3 * sector), sector);
   });
 });

@@ -19,6 +19,10 @@ export interface DiskFaults {
   /** Chance that a read or write has one bit flipped. */
   readonly flipOnRead?: number;
   readonly flipOnWrite?: number;
+  /** Chance that a write never reaches its place: what was there before stays. */
+  readonly loseOnWrite?: number;
+  /** Chance that a write goes to another place of the file instead. */
+  readonly misdirectOnWrite?: number;
   /** `sync()` says yes and does nothing. */
   readonly syncLies?: boolean;
 }
@@ -35,6 +39,8 @@ export interface SimulatedDisk extends Disk {
   kill(faults?: DiskFaults): SimulatedDisk;
   /** The octets of a file as a reader sees them now, for looking at and for damaging. */
   octets(path: string): Buffer;
+  /** From now on reading any of these octets is EIO, until their sectors are written again. */
+  spoil(path: string, offset: number, bytes: number): void;
 }
 
 interface Write {
@@ -52,8 +58,15 @@ class Node {
   pending: (Write | Resize)[] = [];
   /** A failed sync has parted what readers see from what will be left of it. */
   isParted = false;
+  /** Numbers of the sectors that cannot be read. */
+  readonly spoilt = new Set<number>();
 
   change(change: Write | Resize): void {
+    if ("data" in change) {
+      for (const { offset, data } of sectors(change)) {
+        if (data.length === sectorBytes) this.spoilt.delete(offset / sectorBytes);
+      }
+    }
     this.current = changed(this.current, change);
     this.pending.push(change);
   }
@@ -96,6 +109,11 @@ function changed(octets: Buffer, change: Write | Resize): Buffer {
   }
   change.data.copy(target, change.offset);
   return target;
+}
+
+function* sectorsOf(offset: number, bytes: number): Generator<number> {
+  const end = Math.ceil((offset + bytes) / sectorBytes);
+  for (let sector = Math.floor(offset / sectorBytes); sector < end; sector += 1) yield sector;
 }
 
 function* sectors({ offset, data }: Write): Generator<Write> {
@@ -155,6 +173,11 @@ class MemoryDisk implements SimulatedDisk {
 
   octets(path: string): Buffer {
     return this.#node(path).current;
+  }
+
+  spoil(path: string, offset: number, bytes: number): void {
+    const { spoilt } = this.#node(path);
+    for (const sector of sectorsOf(offset, bytes)) spoilt.add(sector);
   }
 
   async open(path: string, mode: "read" | "write" | "create"): Promise<DiskFile> {
@@ -225,6 +248,9 @@ class MemoryDisk implements SimulatedDisk {
         await this.#operation();
         const end = Math.min(offset + into.length, node.current.length);
         if (end <= offset) return 0;
+        for (const sector of sectorsOf(offset, end - offset)) {
+          if (node.spoilt.has(sector)) throw systemError("EIO", `sector ${sector}`);
+        }
         into.set(node.current.subarray(offset, end));
         this.#flip(into.subarray(0, end - offset), this.faults.flipOnRead);
         return end - offset;
@@ -234,7 +260,7 @@ class MemoryDisk implements SimulatedDisk {
         this.#flip(data, this.faults.flipOnWrite);
         await this.#operation(() => node.change({ offset, data }));
         this.#assertRoom(offset + data.length - node.current.length);
-        node.change({ offset, data });
+        for (const change of this.#astray(node, { offset, data })) node.change(change);
       },
       sync: async () => {
         // After a failed sync the cache counts as clean: what it held never reaches the platter.
@@ -286,6 +312,21 @@ class MemoryDisk implements SimulatedDisk {
     let used = 0;
     for (const node of this.#names.values()) used += node.current.length;
     if (used + growth > roomBytes) throw systemError("ENOSPC", "write");
+  }
+
+  /** What a write does when the device loses or misdirects it. */
+  #astray(node: Node, write: Write): Write[] {
+    const { loseOnWrite = 0, misdirectOnWrite = 0 } = this.faults;
+    const isLost = loseOnWrite > 0 && this.#random.fraction() < loseOnWrite;
+    const isElsewhere = misdirectOnWrite > 0 && this.#random.fraction() < misdirectOnWrite;
+    if (!isLost && !isElsewhere) return [write];
+    const { offset, data } = write;
+    const before = Buffer.alloc(data.length);
+    node.current.copy(before, 0, offset, offset + data.length);
+    const kept = { offset, data: before };
+    const room = Math.max(0, node.current.length - data.length) / sectorBytes;
+    if (!isElsewhere) return [kept];
+    return [kept, { offset: pick(this.#random, Math.floor(room) + 1) * sectorBytes, data }];
   }
 
   #flip(octets: Uint8Array, chance = 0): void {

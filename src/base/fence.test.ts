@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { type Fenced, startFlags } from "#base/fence";
+import { type Fenced, type Grants, noGrants, startFlags } from "#base/fence";
 
 const folder = mkdtempSync(join(tmpdir(), "fence-"));
 const application = mkdtempSync(join(tmpdir(), "fence-app-"));
@@ -15,13 +15,13 @@ writeFileSync(join(application, "src/store.ts"), "");
 after(() => [folder, application].forEach((path) => rmSync(path, { recursive: true })));
 
 /** Runs one line behind the fence: "ok", or the code or words of its error. */
-function attempt(line: string, fenced: Fenced): string {
+function attempt(line: string, fenced: Fenced, grants: Grants = noGrants): string {
   const program = join(application, `programs/${fenced.name}.ts`);
   writeFileSync(
     program,
     `export {};\ntry { ${line}; console.log("ok"); } catch (error) { console.log(error.code ?? error.message); }\n`,
   );
-  const flags = startFlags(fenced, { application, folder });
+  const flags = startFlags(fenced, { application, folder }, grants);
   return execFileSync(process.execPath, [...flags, program], { encoding: "utf8" }).trim();
 }
 
@@ -55,6 +55,7 @@ describe("startFlags()", () => {
     ],
     ["starts no program", `(await import("node:child_process")).spawnSync("true")`, /DENIED/],
     ["loads no SQLite", `await import("node:sqlite")`, /UNKNOWN_BUILTIN/],
+    ["loads no native library", `await import("node:ffi")`, /UNKNOWN_BUILTIN/],
     ["makes no code from text", `(0, eval)("1")`, /generation from strings/],
     ["freezes what is built in", "Array.prototype.push = () => 1", /read only/],
     ["knows no __proto__", "({}).__proto__", /PROTO_ACCESS/],
@@ -63,6 +64,25 @@ describe("startFlags()", () => {
   for (const [name, line, outcome] of cases) {
     test(`a DMZ program ${name}`, () => assert.match(attempt(line, edge), outcome));
   }
+
+  test("a caged program is granted what the configuration names, and that alone", () => {
+    const outside = mkdtempSync(join(tmpdir(), "fence-outside-"));
+    try {
+      writeFileSync(join(outside, "credential"), "");
+      const keyring = { ...edge, name: "keyring", zone: "caged" } as const;
+      const grants = { reads: [join(outside, "/")], ffi: true };
+      const read = `(await import("node:fs")).readFileSync("${outside}/credential")`;
+      const load = `(await import("node:ffi")).dlopen(null, {})`;
+      assert.equal(attempt(read, keyring, grants), "ok");
+      assert.match(attempt(read, keyring), /ACCESS_DENIED/);
+      assert.equal(attempt(load, keyring, grants), "ok");
+      assert.match(attempt(load, keyring, { ...grants, ffi: false }), /UNKNOWN_BUILTIN/);
+      const other = `(await import("node:fs")).readFileSync("/etc/passwd")`;
+      assert.match(attempt(other, keyring, grants), /ACCESS_DENIED/);
+    } finally {
+      rmSync(outside, { recursive: true });
+    }
+  });
 
   test("the hub may fsync, and still makes no code from text", () => {
     assert.equal(attempt(`${dsync}; fs.fsyncSync(fd)`, hub), "ok");

@@ -20,6 +20,16 @@ export interface FencePaths {
   readonly folder: string;
 }
 
+/** What one installation's configuration grants a program beyond its manifest. */
+export interface Grants {
+  /** Files and folders that may be read. */
+  readonly reads: readonly string[];
+  /** May load a native library; it is code without a fence (docs/decisions/0013). */
+  readonly ffi: boolean;
+}
+
+export const noGrants: Grants = { reads: [], ffi: false };
+
 /** Holds for every program: no code from text, no prototype tricks, no debugger by signal. */
 const always: readonly string[] = [
   "--disallow-code-generation-from-strings",
@@ -41,13 +51,20 @@ const lean: readonly string[] = [
   "--secure-heap-min=2048",
 ];
 
-export function startFlags(program: Fenced, paths: FencePaths): string[] {
+export function startFlags(
+  program: Fenced,
+  paths: FencePaths,
+  grants: Grants = noGrants,
+): string[] {
   const flags = [...always];
+  if (!grants.ffi) flags.push("--no-experimental-ffi");
   if (program.zone !== "inside") flags.push(...lean);
   if (program.fence !== "permission") return flags;
   flags.push("--permission", "--allow-net");
+  if (grants.ffi) flags.push("--allow-ffi");
   const folder = join(paths.folder, "/");
-  for (const path of [...codeOf(program, paths.application), ...machineFiles, folder]) {
+  const code = codeOf(program, paths.application);
+  for (const path of [...code, ...machineFiles, folder, ...grants.reads]) {
     flags.push(`--allow-fs-read=${path}`);
   }
   flags.push(`--allow-fs-write=${folder}`);

@@ -1,173 +1,99 @@
-/** The hub's end of the keyring's socket: proves itself, asks many things at once, comes back. */
+/** The keyring as its clients see it: each call a request, each answer checked for its shape. */
 
 import { Buffer } from "node:buffer";
-import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
-import type { Clock, Timer } from "#base/clock";
-import { Denied, Unavailable } from "#base/errors";
-import type { Log } from "#base/log";
-import type { Keyring, SigningKey } from "./keyring-port.ts";
-import {
-  type Frame,
-  FrameReader,
-  formatFrame,
-  isProof,
-  nonceLength,
-  proofOf,
-  readKeyringSecret,
-} from "./keyring-wire.ts";
-
-export interface KeyringAccess {
-  readonly socket: string;
-  readonly secretFile: string;
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
-/** A keyring that restarts is back within this; making RSA keys may take as long again. */
-const patienceMs = 5000;
-const makingMs = 20_000;
-const retryMs = 100;
+import { Unavailable } from "#base/errors";
+import { Connection, type KeyringAccess } from "./keyring-connection.ts";
+import type {
+  HeadSignatures,
+  Keyring,
+  LogKeys,
+  MasterIds,
+  SigningKey,
+  WrappedKey,
+} from "./keyring-port.ts";
+import { type Frame, readKeyringSecret } from "./keyring-wire.ts";
 
 /** @throws Misconfigured when the secret cannot be read */
 export function connectKeyring(access: KeyringAccess): Keyring {
-  const client = new Client(access, readKeyringSecret(access.secretFile));
+  const keyring = new Connection(access, readKeyringSecret(access.secretFile));
+  const masterIds = async (): Promise<MasterIds> => idsOf(await keyring.ask({ do: "masterIds" }));
   return {
-    dkimKeys: async (domain) => keysOf(await client.ask({ do: "dkimKeys", domain })),
-    makeDkimKeys: async (domain) => keysOf(await client.ask({ do: "makeDkimKeys", domain })),
+    dkimKeys: async (domain) => keysOf(await keyring.ask({ do: "dkimKeys", domain })),
+    makeDkimKeys: async (domain) => keysOf(await keyring.ask({ do: "makeDkimKeys", domain })),
     dkimSign: async (domain, selector, octets) =>
-      (await client.ask({ do: "dkimSign", domain, selector }, octets)).body,
-    [Symbol.asyncDispose]: () => client.close(),
+      (await keyring.ask({ do: "dkimSign", domain, selector }, octets)).body,
+    wrapKey: async (key, purpose) => wrappedOf(await keyring.ask({ do: "wrapKey", purpose }, key)),
+    unwrapKey: async ({ master, wrapped }, purpose) =>
+      keyOf(await keyring.ask({ do: "unwrapKey", master, purpose }, wrapped)),
+    masterIds,
+    async rotateMaster() {
+      // Named, so that a request that is sent again after a restart does not rotate twice.
+      const { current } = await masterIds();
+      return textIn(await keyring.ask({ do: "rotateMaster", master: current }), "master");
+    },
+    async retireMaster(master) {
+      await keyring.ask({ do: "retireMaster", master });
+    },
+    logKeys: async () => logKeysOf(await keyring.ask({ do: "logKeys" })),
+    signHead: async (text) =>
+      signaturesOf(await keyring.ask({ do: "signHead" }, Buffer.from(text))),
+    async renewLog(log) {
+      await keyring.ask({ do: "renewLog", log });
+    },
+    [Symbol.asyncDispose]: () => keyring.close(),
   };
 }
 
 function keysOf({ head }: Frame): readonly SigningKey[] {
-  if (!Array.isArray(head["keys"])) throw new Unavailable("the keyring's answer has no keys");
+  if (!Array.isArray(head["keys"])) throw strange("keys");
   return head["keys"] as SigningKey[];
 }
 
-interface Request {
-  readonly do: "dkimKeys" | "makeDkimKeys" | "dkimSign";
-  readonly domain: string;
-  readonly selector?: string;
+function wrappedOf(frame: Frame): WrappedKey {
+  return { master: textIn(frame, "master"), wrapped: Buffer.from(frame.body) };
 }
 
-interface Question {
-  readonly octets: Buffer;
-  readonly deadline: Timer;
-  answer(frame: Frame): void;
-  fail(error: Error): void;
+/** Out of the socket's buffer, so that only the caller's copy is left. */
+function keyOf({ body }: Frame): Buffer {
+  const key = Buffer.alloc(body.length);
+  body.copy(key);
+  body.fill(0);
+  if (key.length !== 32) throw strange("key");
+  return key;
 }
 
-class Client {
-  readonly #access: KeyringAccess;
-  readonly #secret: Buffer;
-  /** Asked and not answered; sent again on a new connection, since repeating does no harm. */
-  readonly #open = new Map<number, Question>();
-  #lastId = 0;
-  #socket: Socket | undefined;
-  #proved = false;
-  #closed = false;
-
-  constructor(access: KeyringAccess, secret: Buffer) {
-    this.#access = access;
-    this.#secret = secret;
-  }
-
-  ask(request: Request, body?: Uint8Array): Promise<Frame> {
-    const id = (this.#lastId += 1);
-    return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => {
-        this.#open.delete(id);
-        deadline.cancel();
-        reject(error);
-      };
-      const limitMs = request.do === "makeDkimKeys" ? makingMs : patienceMs;
-      const deadline = this.#access.clock.after(limitMs, () =>
-        fail(new Unavailable("the keyring does not answer")),
-      );
-      const answer = (frame: Frame): void => {
-        this.#open.delete(id);
-        deadline.cancel();
-        resolve(frame);
-      };
-      const octets = formatFrame({ ...request, id }, body);
-      this.#open.set(id, { octets, deadline, answer, fail });
-      if (this.#closed) fail(new Unavailable("the keyring's client is closed"));
-      else if (this.#proved) this.#socket?.write(octets);
-      else this.#dial();
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const question of this.#open.values()) {
-      question.fail(new Unavailable("the keyring's client is closed"));
-    }
-    this.#socket?.destroy();
-  }
-
-  #dial(): void {
-    if (this.#socket !== undefined) return;
-    const socket = connect({ path: this.#access.socket });
-    this.#socket = socket;
-    const reader = new FrameReader();
-    let step = this.#prove(socket, reader);
-    socket.on("data", (chunk: Buffer) => {
-      const isSound = reader.feed(chunk, (frame) => {
-        step = step(frame);
-      });
-      if (!isSound) socket.destroy();
-    });
-    socket.on("error", () => {}); // "close" follows
-    socket.on("close", () => this.#lost());
-  }
-
-  #lost(): void {
-    this.#socket = undefined;
-    this.#proved = false;
-    if (this.#closed || this.#open.size === 0) return;
-    this.#access.clock.after(retryMs, () => {
-      if (!this.#closed && this.#open.size > 0) this.#dial();
-    });
-  }
-
-  /** Each step takes one frame and says which comes next. */
-  #prove(socket: Socket, reader: FrameReader): Step {
-    const client = randomBytes(nonceLength);
-    const answers: Step = (frame) => {
-      this.#answered(frame);
-      return answers;
-    };
-    return ({ body: server }) => {
-      const nonces = { server, client };
-      const proof = proofOf(this.#secret, "client", nonces);
-      socket.write(formatFrame({}, Buffer.concat([client, proof])));
-      return ({ body }) => {
-        if (
-          server.length !== nonceLength ||
-          !isProof(body, proofOf(this.#secret, "server", nonces))
-        ) {
-          this.#access.log.write("error", "keyring.server-not-proved");
-          socket.destroy();
-          return answers;
-        }
-        reader.trust();
-        this.#proved = true;
-        for (const question of this.#open.values()) socket.write(question.octets);
-        return answers;
-      };
-    };
-  }
-
-  #answered(frame: Frame): void {
-    const question = this.#open.get(Number(frame.head["id"]));
-    if (question === undefined) return; // too late: its caller has given up
-    const fault = frame.head["fault"];
-    if (fault === undefined) question.answer(frame);
-    else if (fault === "denied") question.fail(new Denied("the keyring has no such key"));
-    else question.fail(new Unavailable("the keyring cannot do it now"));
-  }
+function idsOf(frame: Frame): MasterIds {
+  const held = frame.head["held"];
+  if (!Array.isArray(held)) throw strange("master keys");
+  return { current: textIn(frame, "current"), held: held.map(String) };
 }
 
-type Step = (frame: Frame) => Step;
+function logKeysOf(frame: Frame): LogKeys {
+  return {
+    name: textIn(frame, "name"),
+    ed25519: Buffer.from(textIn(frame, "ed25519"), "base64"),
+    mlDsa65: Buffer.from(textIn(frame, "mlDsa65"), "base64"),
+  };
+}
+
+/** RFC 8032 §5.1.6, FIPS 204 table 2. */
+const ed25519Bytes = 64;
+const mlDsa65Bytes = 3309;
+
+function signaturesOf({ body }: Frame): HeadSignatures {
+  if (body.length !== ed25519Bytes + mlDsa65Bytes) throw strange("signatures");
+  return {
+    ed25519: Buffer.from(body.subarray(0, ed25519Bytes)),
+    mlDsa65: Buffer.from(body.subarray(ed25519Bytes)),
+  };
+}
+
+function textIn({ head }: Frame, name: string): string {
+  const text = head[name];
+  if (typeof text !== "string") throw strange(name);
+  return text;
+}
+
+function strange(what: string): Unavailable {
+  return new Unavailable(`the keyring's answer has no ${what}`);
+}

@@ -1,7 +1,19 @@
 /** The keyring, the process that holds the private keys: what to ask, how to reach it. */
 
-export { connectKeyring, type KeyringAccess } from "./keyring-client.ts";
-export type { Keyring, SigningKey } from "./keyring-port.ts";
+export { connectKeyring } from "./keyring-client.ts";
+export type { KeyringAccess } from "./keyring-connection.ts";
+export { faultOf } from "./keyring-faults.ts";
+export {
+  type HeadSignatures,
+  type Keyring,
+  type LogKeys,
+  type Master,
+  type MasterIds,
+  type SigningKey,
+  UnknownMaster,
+  WrapDamaged,
+  type WrappedKey,
+} from "./keyring-port.ts";
 export {
   type Frame,
   FrameReader,

@@ -1,4 +1,7 @@
-/** Custody of private keys: kept in a folder, used behind a socket, handed to nobody. */
+/** Custody of private keys: kept in a folder or on a token, used behind a socket, handed to nobody. */
 
 export { type Custody, openCustody } from "./custody/key-folder.ts";
+export { type MasterSettings, type OpenMaster, openMaster } from "./custody/master/masters.ts";
+export type { TokenSettings } from "./custody/master/token-source.ts";
+export { keyringParameters } from "./custody/parameters.ts";
 export { type KeyringSettings, serveKeyring } from "./custody/serve.ts";

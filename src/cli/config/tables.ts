@@ -5,7 +5,10 @@ import { dnsParameters } from "#base/dns";
 import type { Parameter } from "#base/parameters";
 import { directoryParameters } from "#directory";
 import { edgeSmtpParameters } from "#edge/smtp";
+import { keyringParameters } from "#keys/custody";
 import { webParameters } from "#proxy";
+import { storeParameters } from "#store";
+import { backupParameters } from "#store/backup";
 import { queueParameters } from "#transport/queue";
 import { smtpParameters } from "#transport/smtp-server";
 
@@ -105,6 +108,9 @@ export interface Tables {
   readonly imap: typeof imapParameters;
   readonly web: typeof webParameters;
   readonly directory: typeof directoryParameters;
+  readonly store: typeof storeParameters;
+  readonly backup: typeof backupParameters;
+  readonly keyring: typeof keyringParameters;
 }
 
 export const tables: Tables = {
@@ -121,6 +127,9 @@ export const tables: Tables = {
   imap: imapParameters,
   web: webParameters,
   directory: directoryParameters,
+  store: storeParameters,
+  backup: backupParameters,
+  keyring: keyringParameters,
 };
 
 export type SectionName = keyof Tables;

@@ -25,3 +25,28 @@ test("a program is its own process group: Ctrl-C at a terminal does not end it b
     rmSync(folder, { recursive: true });
   }
 });
+
+test("a program sees the service manager's credentials only when it is meant to", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "postern-child-"));
+  const program = join(folder, "program.mjs");
+  writeFileSync(
+    program,
+    'console.log(process.env.CREDENTIALS_DIRECTORY ?? "none"); process.stdin.resume();',
+  );
+  process.env["CREDENTIALS_DIRECTORY"] = "/run/credentials/test";
+  try {
+    for (const credentials of ["/run/credentials/test", undefined]) {
+      const plan = {
+        ...{ name: "keyring", flags: [], program, settingsFile: "none", cwd: folder },
+        ...{ logFile: join(folder, "log"), readyWords: [credentials ?? "none"] },
+        ...(credentials !== undefined && { credentials }),
+      };
+      const child = keepRunning(plan, systemClock, () => {}, assert.fail);
+      await child.ready;
+      await child.stop();
+    }
+  } finally {
+    delete process.env["CREDENTIALS_DIRECTORY"];
+    rmSync(folder, { recursive: true });
+  }
+});

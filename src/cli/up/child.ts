@@ -12,6 +12,8 @@ export interface ChildPlan {
   readonly settingsFile: string;
   /** User and group to run as; our own when absent. */
   readonly uid?: number;
+  /** The service manager's folder of credentials, for the one program that may see it. */
+  readonly credentials?: string;
   /** Working folder. */
   readonly cwd: string;
   /** Where its log goes, which it would otherwise write to standard error. */
@@ -114,6 +116,7 @@ function launch(plan: ChildPlan): ChildProcess {
       ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }),
       ...(TZ && { TZ }),
       ...(LANG && { LANG }),
+      ...(plan.credentials !== undefined && { CREDENTIALS_DIRECTORY: plan.credentials }),
     },
     stdio: ["pipe", "pipe", log],
     // Its own process group: Ctrl-C at a terminal reaches us alone, and we stop them in order.

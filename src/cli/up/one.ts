@@ -1,11 +1,12 @@
 /** One program alone, with the settings that `postern up` made, for a service manager. */
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startFlags } from "#base/fence";
 import type { Manifest } from "#contracts/manifest";
 import { ExitError, exitCodes } from "../exit.ts";
+import { grantsOf } from "./grants.ts";
 import type { UpFacts } from "./index.ts";
 import { folderOf, layoutOf } from "./layout.ts";
 
@@ -17,7 +18,8 @@ export function runOne(name: Manifest["name"], data: string, facts: UpFacts): Pr
     throw new ExitError(exitCodes.cannotOpen, `${settings}: run "postern up" once to make it`);
   }
   const { application, manifests } = facts;
-  const flags = startFlags(manifests[name], { application, folder });
+  const grants = grantsOf(name, JSON.parse(readFileSync(settings, "utf8")));
+  const flags = startFlags(manifests[name], { application, folder }, grants);
   const program = join(application, `programs/${name}.ts`);
   const child = spawn(process.execPath, [...flags, program, "--settings", settings], {
     stdio: ["pipe", "inherit", "inherit"],

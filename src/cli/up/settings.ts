@@ -10,6 +10,7 @@ import type { HubSettings } from "#hub";
 import type { KeyringSettings } from "#keys/custody";
 import type { Config } from "../config/read.ts";
 import type { Layout } from "./layout.ts";
+import { masterSettingsOf } from "./master.ts";
 import { fingerprintOf } from "./secrets.ts";
 
 export interface AllSettings {
@@ -46,11 +47,18 @@ export function settingsOf(installation: Installation): AllSettings {
     "edge-smtp": edgeSmtpSettings(installation),
     "edge-web": edgeWebSettings(installation),
     hub: hubSettings(installation),
-    keyring: {
-      socket: join(installation.layout.keyring, "keyring.sock"),
-      keysDirectory: join(installation.layout.keyring, "keys"),
-      secretFile: join(installation.layout.keyring, "secret"),
-    },
+    keyring: keyringSettings(installation),
+  };
+}
+
+function keyringSettings({ layout, config, hostname }: Installation): KeyringSettings {
+  return {
+    socket: join(layout.keyring, "keyring.sock"),
+    keysDirectory: join(layout.keyring, "keys"),
+    secretFile: join(layout.keyring, "secret"),
+    master: masterSettingsOf(layout, config),
+    logDirectory: join(layout.keyring, "log"),
+    hostname,
   };
 }
 
@@ -129,6 +137,7 @@ function hubSettings(installation: Installation): HubSettings {
     keyring: {
       socket: join(layout.keyring, "keyring.sock"),
       secretFile: join(layout.keyring, "secret"),
+      masterSource: masterSettingsOf(layout, config).source,
     },
     policyKey: inHub("policy.key"),
     sealKeys: inHub("seal-keys.json"),
@@ -145,5 +154,7 @@ function hubSettings(installation: Installation): HubSettings {
     imap: config.imap,
     queue: config.queue,
     directory: config.directory,
+    store: config.store,
+    backup: config.backup,
   };
 }

@@ -6,6 +6,7 @@ import type { Clock } from "#base/clock";
 import { startFlags } from "#base/fence";
 import type { Manifest } from "#contracts/manifest";
 import { type Child, type ChildPlan, keepRunning } from "./child.ts";
+import { credentialsFolder, grantsOf } from "./grants.ts";
 import { folderOf, type Layout } from "./layout.ts";
 import { writePrivate } from "./secrets.ts";
 import type { AllSettings } from "./settings.ts";
@@ -75,14 +76,17 @@ function planOf(name: keyof AllSettings, programs: Programs): ChildPlan {
   writePrivate(settingsFile, JSON.stringify(programs.settings[name], null, 2));
   const { application, manifests, layout } = programs;
   const uid = userOf(name, application, layout.data);
+  const grants = grantsOf(name, programs.settings[name]);
+  const credentials = name === "keyring" ? credentialsFolder() : undefined;
   if (uid !== undefined) handOver(own, layout.data, uid);
   return {
     name,
-    flags: startFlags(manifests[name], { application, folder: own }),
+    flags: startFlags(manifests[name], { application, folder: own }, grants),
     program: join(application, `programs/${name}.ts`),
     settingsFile,
     cwd: application,
     ...(uid !== undefined && { uid }),
+    ...(credentials !== undefined && { credentials }),
     logFile: join(programs.layout.logs, `${name}.log`),
     readyWords: readyWords[name],
   };

@@ -1,12 +1,13 @@
 /** A folder of private keys in PKCS#8, one file each: "example.org.2026a.pem" (RFC 6376, RFC 8463). */
 
 import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Misconfigured } from "#base/errors";
 import type { SigningKey } from "#contracts/keyring";
 import { makeKey, writeKeyFile } from "./key-file.ts";
+import { readPrivateFile, unfinished } from "./private-file.ts";
 
 export interface Custody {
   readonly count: number;
@@ -92,7 +93,7 @@ function readFolder(directory: string): Folder {
   const folder: Folder = new Map();
   for (const name of namesIn(directory)) {
     const path = join(directory, name);
-    if (name.endsWith(".part")) rmSync(path); // never became a key
+    if (name.endsWith(unfinished)) rmSync(path);
     const [, domain, selector] = fileName.exec(name) ?? [];
     if (domain === undefined || selector === undefined) continue;
     hold(folder, domain, selector, readKey(path));
@@ -109,14 +110,14 @@ function namesIn(directory: string): readonly string[] {
 }
 
 function readKey(path: string): KeyObject {
-  if ((statSync(path).mode & 0o077) !== 0) {
-    throw new Misconfigured(`${path} must be readable by its owner only`);
-  }
+  const pem = readPrivateFile(path);
   try {
-    const key = createPrivateKey(readFileSync(path));
+    const key = createPrivateKey(pem);
     if (key.asymmetricKeyType === "rsa" || key.asymmetricKeyType === "ed25519") return key;
   } catch (error) {
     throw new Misconfigured(`${path} is not a private key`, { cause: error });
+  } finally {
+    pem.fill(0);
   }
   throw new Misconfigured(`${path} is neither an RSA nor an Ed25519 key`);
 }

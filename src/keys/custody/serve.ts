@@ -15,22 +15,26 @@ import {
   proofOf,
   readKeyringSecret,
 } from "#contracts/keyring";
-import { answerTo } from "./answer.ts";
-import { type KeyringEvents, keyringEvents } from "./events.ts";
-import { type Custody, openCustody } from "./key-folder.ts";
+import { type AnswerPorts, answerTo } from "./answer.ts";
+import { keyringEvents } from "./events.ts";
+import { openCustody } from "./key-folder.ts";
+import { openCurrentLog } from "./log/current-log.ts";
+import { type MasterSettings, openMasters } from "./master/masters.ts";
 
 export interface KeyringSettings {
   readonly socket: string;
   readonly keysDirectory: string;
   /** Shared with the hub: 32 octets in hexadecimal. */
   readonly secretFile: string;
+  readonly master: MasterSettings;
+  /** Keys of the store's log, and the last head that they signed. */
+  readonly logDirectory: string;
+  /** Begins the origin of a log that is made at this start. */
+  readonly hostname: string;
 }
 
-interface Ports {
-  readonly clock: Clock;
-  readonly custody: Custody;
+interface Ports extends AnswerPorts {
   readonly secret: Buffer;
-  readonly events: KeyringEvents;
 }
 
 /** The hub needs one connection; a few more while it restarts. */
@@ -39,14 +43,21 @@ const handshakeMs = 5000;
 /** Requests of one connection under way; more wait in the socket. */
 const maxUnderWay = 64;
 
-/** @throws Misconfigured when keys or secret cannot be read, or another keyring serves there */
+/**
+ * @throws Misconfigured when keys or secret cannot be read, or another keyring serves there;
+ *   Unavailable when the token that holds the master key is not there
+ */
 export async function serveKeyring(
   settings: KeyringSettings,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<AsyncDisposable> {
   const events = keyringEvents(log);
+  const secret = readKeyringSecret(settings.secretFile);
+  await refuseSecond(settings.socket);
   const custody = openCustody(settings.keysDirectory);
-  const ports = { clock, custody, events, secret: readKeyringSecret(settings.secretFile) };
+  const signer = await openCurrentLog(settings.logDirectory, settings.hostname);
+  const masters = await openMasters(settings.master, events.masterMade);
+  const ports = { clock, custody, events, secret, masters, log: signer };
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -54,14 +65,15 @@ export async function serveKeyring(
     serveClient(socket, ports);
   });
   server.maxConnections = maxConnections;
-  await removeStale(settings.socket);
+  rmSync(settings.socket, { force: true });
   await listen(server, settings.socket);
-  events.serving(custody.count);
+  events.serving({ keys: custody.count, master: masters.source, log: signer.keys.name });
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
       for (const socket of sockets) socket.destroySoon();
       await closed;
+      await masters[Symbol.asyncDispose]();
     },
   };
 }
@@ -95,7 +107,8 @@ function serveClient(socket: Socket, ports: Ports): void {
       if (underWay >= maxUnderWay) socket.pause();
       void answerTo(frame, ports).then((answer) => {
         underWay -= 1;
-        if (!socket.destroyed) socket.write(answer);
+        // Zeroed when it is sent: it may hold a key.
+        if (!socket.destroyed) socket.write(answer, () => void answer.fill(0));
         if (underWay < maxUnderWay) socket.resume();
       });
     });
@@ -104,15 +117,17 @@ function serveClient(socket: Socket, ports: Ports): void {
   socket.write(formatFrame({}, server));
 }
 
-/** A socket that nobody answers on is left from a process that died. */
-async function removeStale(path: string): Promise<void> {
+/**
+ * Before anything is made or logged in to: two would sign and write side by side. A socket that
+ * nobody answers on is left from a process that died.
+ */
+async function refuseSecond(path: string): Promise<void> {
   const isServed = await new Promise<boolean>((resolve) => {
     const probe = connect({ path });
     probe.once("connect", () => resolve(true)).once("error", () => resolve(false));
     probe.once("connect", () => probe.destroy());
   });
   if (isServed) throw new Misconfigured(`another keyring serves at ${path}`);
-  rmSync(path, { force: true });
 }
 
 function listen(server: Server, path: string): Promise<void> {
