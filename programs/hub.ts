@@ -11,9 +11,14 @@ export const manifest: Manifest = {
   zone: "inside",
   trusts: "the keyring; an edge only as far as its deposits can be checked",
   listens: ["imap (TLS)", "submission (TLS)", "console (loopback)", "admin socket"],
-  dials: ["link of edge-smtp", "link of edge-web", "keyring socket"],
-  reads: ["its folder", "the built webmail"],
-  writes: ["its folder"],
+  dials: [
+    "link of edge-smtp",
+    "link of edge-web",
+    "keyring socket",
+    "the S3 service of the backups, when configured",
+  ],
+  reads: ["its folder", "the built webmail", "backup folder and credentials, when configured"],
+  writes: ["its folder", "backup folder, when configured"],
   secrets: ["link key", "policy key", "seal keys", "TLS key of the inside name"],
   standards: ["RFC 9051", "RFC 3501", "RFC 6409", "RFC 8314", "RFC 8620", "RFC 8621", "RFC 5321"],
   mayReach: [

@@ -51,4 +51,6 @@ export interface PolicySnapshot {
   readonly maxMessageBytes: number;
   /** Raw X25519 and ML-KEM-768 public keys, base64: to seal what must wait in the DMZ. */
   readonly sealTo?: { readonly x25519: string; readonly mlKem768: string };
+  /** Verifier keys of the log whose heads the edge cosigns (#formats/checkpoint), a line each. */
+  readonly logKeys?: readonly string[];
 }

@@ -18,6 +18,7 @@ import type {
 import type { Account, Alias, Domain } from "#model/people";
 import type { Attempt, QueueItem, QueueItemId, QueueState } from "#model/queue";
 import type { Reply } from "#model/reply";
+import type { Hold, ReadByOther, RetentionRule, Withheld } from "#model/retention";
 import type { Trace, TraceStep, TraceSummary } from "#model/trace";
 import type { Verdict } from "#model/verdict";
 
@@ -90,6 +91,8 @@ export interface Store extends AsyncDisposable {
   readonly queue: QueueStore;
   readonly people: PeopleStore;
   readonly traces: TraceStore;
+  readonly retention: RetentionStore;
+  readonly audit: AuditStore;
   /**
    * @throws Full when there is no room, Unavailable when the disk failed (then the process must end)
    */
@@ -198,11 +201,16 @@ export interface Mailboxes {
     to: MailboxId,
     mode: "copy" | "move",
   ): Promise<readonly { readonly uid: number; readonly copy: Entry }[]>;
-  /** Removes the entries that bear \Deleted, of the ranges when given; with "any" also others. */
+  /**
+   * Removes the entries that bear \Deleted, of the ranges when given; with "any" also others.
+   *
+   * @param by who does it, unless it is the owner
+   */
   expunge(
     mailbox: MailboxId,
     ranges?: UidRanges,
     which?: "deleted" | "any",
+    by?: string,
   ): Promise<readonly number[]>;
 }
 
@@ -240,8 +248,45 @@ export interface PeopleStore {
   putAccount(account: Account, by: string): Promise<void>;
   putAlias(alias: Alias, by: string): Promise<void>;
   removeDomain(name: string, by: string): Promise<boolean>;
+  /** @throws Denied while it is on hold */
   removeAccount(id: AccountId, by: string): Promise<boolean>;
   removeAlias(address: string, by: string): Promise<boolean>;
+}
+
+/** Rules and holds; each change is an administrator's act, and `by` names the actor. */
+export interface RetentionStore {
+  rules(): Promise<readonly RetentionRule[]>;
+  /** Replaces the rule for the same account and mailbox. */
+  putRule(rule: RetentionRule, by: string): Promise<void>;
+  removeRule(account: RetentionRule["account"], mailbox: string, by: string): Promise<boolean>;
+  holds(): Promise<readonly Hold[]>;
+  /**
+   * Withholds also what was expunged before and is not destroyed yet. Replaces the reason of a hold
+   * that is there.
+   *
+   * @throws Unavailable without such an account
+   */
+  putHold(account: AccountId, reason: string, by: string): Promise<void>;
+  /** What only the hold kept may be destroyed from then on. */
+  removeHold(account: AccountId, by: string): Promise<boolean>;
+  /** What can still be read, by mailbox and UID, after a place in that order. */
+  withheld(
+    account: AccountId,
+    limit: number,
+    after?: Pick<Withheld, "mailbox" | "uid">,
+  ): Promise<readonly Withheld[]>;
+}
+
+/** The only way to mail that is not one's own. */
+export interface AuditStore {
+  /**
+   * Writes down who reads and why; the octets are given out when that is durable.
+   *
+   * @returns undefined when the account neither has the message nor is it withheld there
+   */
+  readByOther(read: Omit<ReadByOther, "atMs">): Promise<Buffer | undefined>;
+  /** Newest first. For the owner and for administrators. */
+  readsOf(account: AccountId, sinceMs: number, limit: number): Promise<readonly ReadByOther[]>;
 }
 
 export interface TraceStore {

@@ -44,10 +44,10 @@ function closed(socket: tls.TLSSocket): Promise<unknown> {
   return new Promise((resolve) => socket.once("close", resolve));
 }
 
-async function linkAs(links: EdgeLinks, who: Party, linkClass: LinkClass) {
+async function linkAs(links: EdgeLinks, who: Party, linkClass: LinkClass, version = 1) {
   const socket = dial(links, { cert: who.pem, key: who.pem });
   await once(socket, "secureConnect");
-  const hello = { version: 1, linkClass, nonce: "0".repeat(32) };
+  const hello = { version, linkClass, nonce: "0".repeat(32) };
   await exchangeHello(socket, hello, systemClock, 2000);
   return muxOver(socket, "opener-odd", { peer: "edge" });
 }
@@ -83,6 +83,22 @@ describe("acceptLinks()", () => {
     const bulk = await linkAs(links, hub, "bulk");
     await assert.rejects(bulk.open("resolve", {}).answered, /wrong class/);
     assert.equal(await bulk.open("dial", {}).answered, "served");
+  });
+
+  test("gives no stream of a kind to a peer that is too old for it", async () => {
+    await using links = await accepting();
+    for (const [version, carries] of [
+      [1, false],
+      [2, true],
+    ] as const) {
+      const link = await linkAs(links, hub, "prompt", version);
+      link.onStream((stream) => stream.answer({}));
+      assert.equal(links.forKind("login")?.version, version);
+      assert.equal(links.forKind("witness") !== undefined, carries);
+      const gone = links.forKind("login")?.closed;
+      link.close("enough");
+      await gone;
+    }
   });
 
   const refused: readonly (readonly [string, tls.ConnectionOptions])[] = [

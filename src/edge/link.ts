@@ -74,8 +74,9 @@ export async function acceptLinks(options: AcceptOptions): Promise<EdgeLinks> {
       // The class is the dialler's choice; our word for it in return is not looked at.
       const own = { version: linkVersion, linkClass: "prompt", nonce } as const;
       const hello = await exchangeHello(socket, own, clock, helloWithinMs);
-      const link = muxOver(socket, "opener-even", { peer, clock, ...options.mux });
-      log.write("info", "link.up", { peer, linkClass: hello.linkClass, version: hello.version });
+      const { version, linkClass } = hello;
+      const link = muxOver(socket, "opener-even", { peer, version, clock, ...options.mux });
+      log.write("info", "link.up", { peer, linkClass, version });
       links.add(hello.linkClass, link);
       const why = await link.closed;
       log.write("info", "link.down", { peer, linkClass: hello.linkClass, because: why });

@@ -11,6 +11,8 @@ export interface KindRules {
   readonly comesBack: "nothing" | "answer" | "data";
   /** Connection that carries it: bulk mail never stands before a login. */
   readonly linkClass: LinkClass;
+  /** Version of the link that brought it; 1 when absent. A peer of an older one never sees it. */
+  readonly since?: number;
 }
 
 export const linkClasses = ["prompt", "bulk"] as const;
@@ -28,6 +30,13 @@ export const kindRules: Readonly<Record<StreamKind, KindRules>> = {
   dial: { number: 9, openerSends: true, comesBack: "data", linkClass: "bulk" },
   resolve: { number: 10, openerSends: false, comesBack: "answer", linkClass: "prompt" },
   sealed: { number: 11, openerSends: true, comesBack: "answer", linkClass: "bulk" },
+  witness: {
+    number: 12,
+    openerSends: false,
+    comesBack: "answer",
+    linkClass: "prompt",
+    since: 2,
+  },
 };
 
 const byNumber = new Map<number, StreamKind>(

@@ -13,6 +13,7 @@
  *          larger than a header); answer {version} that is in force now.
  * dial:    hub → edge, header {host, port, timeoutMs}; answer {address} or {refused}; then raw octets both ways.
  * resolve: hub → edge, header {name, type}; answer DnsAnswer.
+ * witness: hub → edge, header WitnessRequest; answer WitnessAnswer (#contracts/witness).
  *
  * Header, answer and trailer are at most 256 KiB as JSON. A direction that a kind leaves empty
  * ends by itself: nobody calls `end()` on a stream of kind asked, and `answer()` ends a deposit.
@@ -28,7 +29,8 @@ export type StreamKind =
   | "samples"
   | "policy"
   | "dial"
-  | "resolve";
+  | "resolve"
+  | "witness";
 
 export interface OpenOptions {
   /** Sent in the same write as the header. */
@@ -72,6 +74,8 @@ export interface LinkStream {
 export interface Link {
   /** Name of the peer from its pinned certificate: "edge-smtp". */
   readonly peer: string;
+  /** Version that the peer speaks; it knows no kind that came later. */
+  readonly version: number;
   /** @throws Unavailable when the link is down */
   open(kind: StreamKind, header: unknown, options?: OpenOptions): LinkStream;
   /** The handler answers or aborts; streams of kinds it does not know it aborts. */

@@ -14,6 +14,7 @@ import {
   maxJsonBytes,
   textFrame,
 } from "./frames.ts";
+import { linkVersion } from "./hello.ts";
 import { kindOfNumber, kindRules } from "./kinds.ts";
 import type { Link, LinkStream, OpenOptions, StreamKind } from "./link.ts";
 import { MuxStream, type StreamPort } from "./stream.ts";
@@ -24,6 +25,8 @@ export type MuxRole = "opener-odd" | "opener-even";
 export interface MuxOptions {
   /** Name of the peer. */
   readonly peer: string;
+  /** As its hello says; ours when absent. */
+  readonly version?: number;
   readonly clock?: Clock;
   /** Octets that may be under way or unread on one stream and direction. Same on both ends. */
   readonly windowBytes?: number;
@@ -33,7 +36,7 @@ export interface MuxOptions {
   readonly deadAfterMs?: number;
 }
 
-export const muxDefaults: Readonly<Required<Omit<MuxOptions, "peer" | "clock">>> = {
+export const muxDefaults: Readonly<Required<Omit<MuxOptions, "peer" | "version" | "clock">>> = {
   windowBytes: 256 * 1024,
   maxStreams: 256,
   pingEveryMs: 10_000,
@@ -65,6 +68,7 @@ export function linkPair(options: Partial<MuxOptions> = {}): readonly [Link, Lin
 
 class Mux implements Link {
   readonly peer: string;
+  readonly version: number;
   readonly closed: Promise<string>;
   readonly #duplex: Duplex;
   readonly #clock: Clock;
@@ -94,6 +98,7 @@ class Mux implements Link {
 
   constructor(duplex: Duplex, role: MuxRole, options: MuxOptions) {
     this.peer = options.peer;
+    this.version = options.version ?? linkVersion;
     this.#duplex = duplex;
     this.#clock = options.clock ?? systemClock;
     this.#maxStreams = options.maxStreams ?? muxDefaults.maxStreams;

@@ -34,7 +34,8 @@ export class LinkSet implements Links {
   }
 
   forKind(kind: StreamKind): Link | undefined {
-    const links = this.#of(kindRules[kind].linkClass);
+    const { linkClass, since = 1 } = kindRules[kind];
+    const links = this.#of(linkClass).filter((link) => link.version >= since);
     this.#turn += 1;
     return links[this.#turn % links.length];
   }

@@ -2,6 +2,7 @@
 
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
+import type { Witnessed } from "#edge/witness";
 import type { SpfVerdict } from "#model/verdict";
 
 export interface EdgeEvents {
@@ -18,6 +19,8 @@ export interface EdgeEvents {
   dialled(outcome: "open" | "refused" | "failed"): void;
   drained(id: string, outcome: "committed" | "refused" | "failed"): void;
   spoolFailed(error: unknown): void;
+  /** A head of the log was cosigned, or why not. */
+  witnessed(outcome: Witnessed["outcome"] | "failed", because?: unknown): void;
 }
 
 export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
@@ -30,6 +33,7 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
   const policies = registry.counter("edge_policy", "Policy snapshots pushed, by outcome");
   const version = registry.gauge("edge_policy_version", "Version of the snapshot in force");
   const dials = registry.counter("edge_dials", "Connections made for the inside, by outcome");
+  const witnessed = registry.counter("edge_witnessed", "Heads of the log seen, by outcome");
   const drained = registry.counter("edge_drained", "Spooled messages handed in, by outcome");
   return {
     kept(id, seconds) {
@@ -61,5 +65,11 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
       log.write(outcome === "committed" ? "info" : "warn", "edge.drained", { id, outcome });
     },
     spoolFailed: (error) => log.write("error", "edge.spool-failed", { because: String(error) }),
+    witnessed(outcome, because) {
+      witnessed.add({ outcome });
+      const level = outcome === "cosigned" ? "debug" : "warn";
+      const why = because === undefined ? {} : { because: String(because) };
+      log.write(level, "edge.witnessed", { outcome, ...why });
+    },
   };
 }

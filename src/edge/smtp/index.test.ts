@@ -16,12 +16,22 @@ import { systemRandom } from "#base/random";
 import type { Deposit, DepositEnd } from "#contracts/deposit";
 import { exchangeHello, type Link, type LinkStream, linkClasses, muxOver } from "#contracts/link";
 import type { Refusal } from "#contracts/store";
+import { parseWitnessAnswer } from "#contracts/witness";
 import {
   type EdgeSmtp,
   type EdgeSmtpSettings,
   edgeSmtpParameters,
   startEdgeSmtp,
 } from "#edge/smtp";
+import {
+  cosignedAt,
+  formatHead,
+  formatNote,
+  formatNoteKey,
+  noteKey,
+  parseSignatures,
+  signHead,
+} from "#formats/checkpoint";
 import { smtpParameters } from "#transport/smtp-server";
 import { pemOf } from "../../../tests/kit/certificate.ts";
 import { countReceived } from "./message-sink.ts";
@@ -130,7 +140,7 @@ class Hub {
     });
   }
 
-  pushPolicy(version = 1): Promise<unknown> {
+  pushPolicy(version = 1, more: object = {}): Promise<unknown> {
     const salt = Buffer.alloc(32, 3);
     const digest = (text: string): string =>
       createHmac("sha256", salt).update(text).digest("base64url");
@@ -142,6 +152,7 @@ class Hub {
       recipients: [digest("ann@example.org")],
       domains: [digest("example.org")],
       spf: { fail: "reject", softfail: "quarantine", temperror: "defer", permerror: "quarantine" },
+      ...more,
     });
     const signature = sign(null, Buffer.from(snapshot), policyKey.privateKey).toString("base64");
     const octets = Buffer.from(JSON.stringify({ snapshot, signature }));
@@ -194,6 +205,37 @@ class Client {
 const mail = "Subject: hello\r\n\r\nworld";
 
 describe("startEdgeSmtp()", () => {
+  test("cosigns a head of the log whose keys the policy names", async () => {
+    await using edge = await start(settingsWith());
+    const hub = await new Hub().dial(edge);
+    const origin = "mail.example.org/ledger";
+    const pairs = (["ed25519", "ml-dsa-65"] as const).map((algorithm) => {
+      const { privateKey } =
+        algorithm === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ml-dsa-65");
+      return { key: noteKey(origin, algorithm, privateKey), privateKey };
+    });
+    const head = {
+      origin,
+      size: 1,
+      root: Buffer.alloc(32),
+      timeMs: Date.now(),
+      storeId: "0".repeat(16),
+    };
+    const text = formatHead(head);
+    const signatures = pairs.map(({ key, privateKey }) => signHead(text, key, privateKey));
+    const request = { note: formatNote({ text, signatures }), oldSize: 0, proof: [] };
+    const ask = async () => parseWitnessAnswer(await hub.prompt.open("witness", request).answered);
+    const early = await ask();
+    assert.ok(early && "refused" in early && early.refused === "not-ready");
+
+    await hub.pushPolicy(1, { logKeys: pairs.map(({ key }) => formatNoteKey(key)) });
+    const answer = await ask();
+    assert.ok(answer && "cosignatures" in answer);
+    assert.ok(answer.keys.every(({ name }) => name === "mx.example.org/witness"));
+    const cosigned = parseSignatures(answer.cosignatures);
+    assert.ok(cosigned.ok && cosignedAt({ text, signatures: cosigned.value }, answer.keys));
+  });
+
   test("takes a message to the inside, with verdict and trace, and says 250 (DESIGN §3)", async () => {
     await using edge = await start(settingsWith());
     const hub = await new Hub().dial(edge);

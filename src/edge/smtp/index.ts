@@ -13,6 +13,8 @@ import { type Endpoint, type Net, systemNet } from "#base/net";
 import type { Random } from "#base/random";
 import { parseFingerprint } from "#contracts/link";
 import { acceptLinks, type EdgeLinks } from "#edge/link";
+import { openWitness, type Witness } from "#edge/witness";
+import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
 import { createSmtpServer, type SmtpServer } from "#transport/smtp-server";
 import { createDepositor } from "./deposit.ts";
 import { egress } from "./egress.ts";
@@ -73,6 +75,10 @@ export async function startEdgeSmtp(
   const events = edgeEvents(log, registry);
   const policy = await openPolicy(join(settings.folder, snapshotFile), settings.policyPublicKey);
   const resolver = deps.resolver ?? resolverOf(settings, deps);
+  const witness = await witnessOf(settings, policy, clock).catch((error: unknown) => {
+    events.witnessed("failed", error);
+    return undefined;
+  });
   const links = await linksOf(settings, deps);
   const spool = await spoolOf(settings, { policy, links, clock, events });
   const limits = settings.edge;
@@ -86,7 +92,7 @@ export async function startEdgeSmtp(
     mayDialPrivate: settings.egressPrivate,
     connections: limits.egressConnections,
   });
-  links.onStream(serveInside({ policy, resolver, events, dial }));
+  links.onStream(serveInside({ policy, resolver, events, dial, ...(witness && { witness }) }));
   const handler = inbound({
     hostname: settings.hostname,
     receivedLimit: limits.receivedLimit,
@@ -112,8 +118,22 @@ export async function startEdgeSmtp(
       stopSamples();
       await spool?.close();
       await links[Symbol.asyncDispose]();
+      await witness?.close();
     },
   };
+}
+
+function witnessOf(
+  { folder, hostname }: EdgeSmtpSettings,
+  policy: PolicyHolder,
+  clock: Clock,
+): Promise<Witness> {
+  const logKeys = (): readonly NoteKey[] =>
+    (policy.current?.logKeys ?? []).flatMap((line) => {
+      const read = parseNoteKey(line);
+      return read.ok ? [read.value] : [];
+    });
+  return openWitness({ folder, name: `${hostname}/witness`, logKeys, clock });
 }
 
 function serverOf(

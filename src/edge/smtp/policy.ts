@@ -133,10 +133,11 @@ function parseJson(text: string): Readonly<Record<string, unknown>> | undefined 
 function parseSnapshot(text: string): PolicySnapshot | undefined {
   const value = parseJson(text);
   if (value === undefined) return undefined;
-  const { version, salt, recipients, domains, spf, maxMessageBytes } = value;
+  const { version, salt, recipients, domains, spf, maxMessageBytes, logKeys } = value;
   const whole =
     Number.isSafeInteger(version) && typeof salt === "string" && isSize(maxMessageBytes);
   if (!whole || !isTextList(recipients) || !isTextList(domains) || !isSpf(spf)) return undefined;
+  if (logKeys !== undefined && !isTextList(logKeys)) return undefined;
   return value as unknown as PolicySnapshot;
 }
 

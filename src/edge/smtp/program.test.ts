@@ -127,6 +127,9 @@ test("the fenced program keeps mail sealed over a kill, and stops in order on SI
     const [code] = await once(second.child, "exit");
     assert.equal(code, 0);
 
+    // The witness made its keys behind the fence.
+    assert.match(readFileSync(join(folder, "witness.keys"), "utf8"), /mx\.example\.org\/witness/);
+
     const spoolFolder = join(folder, "spool");
     for (const name of readdirSync(spoolFolder)) {
       const bytes = readFileSync(join(spoolFolder, name));

@@ -1,8 +1,9 @@
-/** What the inside may ask of the mail edge: take a policy, resolve a name, dial out. */
+/** What the inside may ask of the mail edge: take a policy, resolve a name, dial out, witness. */
 
 import { Buffer } from "node:buffer";
 import type { RecordType, Resolver } from "#base/dns";
 import type { LinkStream } from "#contracts/link";
+import type { Witness } from "#edge/witness";
 import type { EdgeEvents } from "./events.ts";
 import { maxSnapshotBytes, type PolicyHolder } from "./policy.ts";
 
@@ -11,6 +12,8 @@ export interface ServePorts {
   readonly resolver: Resolver;
   readonly events: EdgeEvents;
   readonly dial: (stream: LinkStream) => void;
+  /** Absent when its files cannot be used: mail goes on without it. */
+  readonly witness?: Witness;
 }
 
 const recordTypes: readonly RecordType[] = [
@@ -34,6 +37,8 @@ export function serveInside(ports: ServePorts): (stream: LinkStream) => void {
         return resolve(stream, ports.resolver);
       case "dial":
         return ports.dial(stream);
+      case "witness":
+        return witness(stream, ports);
       default:
         return stream.abort("not served here");
     }
@@ -77,4 +82,18 @@ function resolve(stream: LinkStream, resolver: Resolver): void {
     .then((answer) => stream.answer(answer))
     // An answer too large for one header is as good as none.
     .catch(() => stream.abort("the answer cannot be sent"));
+}
+
+function witness(stream: LinkStream, { witness, events }: ServePorts): void {
+  if (witness === undefined) return stream.abort("this witness cannot use its files");
+  witness.cosign(stream.header).then(
+    ({ outcome, answer }) => {
+      events.witnessed(outcome);
+      stream.answer(answer);
+    },
+    (error: unknown) => {
+      events.witnessed("failed", error);
+      stream.abort("the head could not be kept");
+    },
+  );
 }

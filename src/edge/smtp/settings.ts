@@ -22,7 +22,7 @@ export interface EdgeSmtpSettings {
   };
   /** Ed25519, SubjectPublicKeyInfo in PEM: whoever holds its other half sets the policy. */
   readonly policyPublicKey: string;
-  /** Where the snapshot and the spool are. */
+  /** Where the snapshot, the spool and the witness's files are. */
   readonly folder: string;
   /** What happens to mail while the link is down: put off, or kept sealed here. */
   readonly spool: "reject" | "sealed";

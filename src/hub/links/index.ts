@@ -78,8 +78,9 @@ export function dialEdge(options: DialOptions): DialledEdge {
       const [socket, peer] = await secured(options);
       const own = { version: linkVersion, linkClass, nonce };
       const hello = await exchangeHello(socket, own, clock, connectWithinMs);
-      link = muxOver(socket, "opener-odd", { peer, clock, ...options.mux });
-      log.write("info", "link.up", { peer, where, linkClass, version: hello.version });
+      const { version } = hello;
+      link = muxOver(socket, "opener-odd", { peer, version, clock, ...options.mux });
+      log.write("info", "link.up", { peer, where, linkClass, version });
     } catch (error) {
       log.write("warn", "link.dial-failed", { where, linkClass, because: String(error) });
       return false;
