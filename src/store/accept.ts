@@ -2,6 +2,7 @@
 
 import type { Acceptance, Accepted, Delivery } from "#contracts/store";
 import type { Entry, MailboxId, MailboxRole, MessageId } from "#model/mailbox";
+import { seal } from "./cipher.ts";
 import { type Contents, messageIdOf } from "./contents.ts";
 import { cleanFlags } from "./flags.ts";
 import { type AccountHead, type Heads, inRole, type MailboxHead } from "./heads.ts";
@@ -10,6 +11,8 @@ import { actBytes } from "./mailbox-acts.ts";
 import { entriesOfMessage } from "./mailbox-reads.ts";
 import { draft, type PlacedDelivery } from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";
+import { digestOf } from "./statement.ts";
+import { queueHolder } from "./store-keys.ts";
 import type { Views } from "./views.ts";
 
 /** What a recipient adds to a record at most, roughly. */
@@ -64,7 +67,9 @@ export class Acceptances {
     const { head, content } = acceptance;
     // Everything that can refuse comes before anything is given out.
     const targets = acceptance.deliveries.map((delivery) => this.#targetOf(delivery));
-    const contentDrafts = this.#contents.drafts(content);
+    const holders = new Set(targets.map(({ account }) => account.id));
+    if (acceptance.queue.length > 0 || holders.size === 0) holders.add(queueHolder);
+    const taken = this.#contents.take(content, holders);
     const touched = new Set<AccountHead>();
     const deliveries: PlacedDelivery[] = targets.map(({ account, mailbox, flags }) => {
       if (!touched.has(account)) account.modSeq += 1;
@@ -83,19 +88,20 @@ export class Acceptances {
         envelope: acceptance.envelope,
         verdicts: acceptance.verdicts,
         decision: acceptance.decision,
-        content: content.id,
+        content: taken.id,
         contentBytes: content.sizeBytes,
         headBytes: head.length,
+        digest: digestOf(taken.secret.key, head, taken.secret.sum),
         acceptedAtMs: acceptance.acceptedAtMs,
         steps: acceptance.steps,
         ...messageIdOf(content),
         deliveries,
         queue: acceptance.queue,
       },
-      [head],
+      [seal(this.#views.keys.cipher, taken.secret.key, head)],
     );
     const entries = deliveries.map((delivery) => entryFor(acceptance, delivery));
-    return { drafts: [...contentDrafts, record], value: entries };
+    return { drafts: [...taken.drafts, record], value: entries };
   }
 
   /** A mailbox that went while the message was on its way, or a role nobody has, means INBOX. */

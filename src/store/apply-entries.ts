@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { AccountId, Change, Entry } from "#model/mailbox";
+import { noteAct } from "./apply-act.ts";
+import { withholdOnHold } from "./apply-retention.ts";
 import { isDeleted, isSeen, packFlags, unpackFlags } from "./flags.ts";
 import type {
   CopiedRecord,
@@ -29,6 +31,8 @@ interface DeliveredMessage {
   readonly seq: number;
   readonly size: number;
   readonly receivedAtMs: number;
+  /** When it comes into the mailbox: what retention counts from. */
+  readonly enteredAtMs: number;
 }
 
 export function deliver(
@@ -45,6 +49,7 @@ export function deliver(
     received_ms: message.receivedAtMs,
     message: message.seq,
     size: message.size,
+    entered_ms: message.enteredAtMs,
   });
   if (publish === undefined) return;
   const entry: Entry = {
@@ -59,10 +64,12 @@ export function deliver(
   tell(publish, to, { added: [entry] });
 }
 
-function insertEntry(views: Views, row: Omit<EntryRow, "id">): void {
+type NewEntryRow = Omit<EntryRow, "id"> & { readonly entered_ms: number };
+
+function insertEntry(views: Views, row: NewEntryRow): void {
   const { mailbox, uid, mod_seq, flags, received_ms, message, size } = row;
   views.run(
-    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     mailbox,
     uid,
     mod_seq,
@@ -70,6 +77,7 @@ function insertEntry(views: Views, row: Omit<EntryRow, "id">): void {
     received_ms,
     message,
     size,
+    row.entered_ms,
   );
   const marks = unpackFlags(flags);
   count(views, mailbox, mod_seq, {
@@ -81,8 +89,9 @@ function insertEntry(views: Views, row: Omit<EntryRow, "id">): void {
   });
 }
 
-export function removeEntry(views: Views, row: EntryRow, modSeq: number): void {
+export function removeEntry(views: Views, row: EntryRow, modSeq: number, lsn: number): void {
   const { mailbox, uid, message, size } = row;
+  noteAct(views, message, lsn);
   views.run("DELETE FROM entry WHERE mailbox = ? AND uid = ?", mailbox, uid);
   views.run("INSERT INTO expunged VALUES (?, ?, ?, ?)", mailbox, modSeq, uid, message);
   const marks = unpackFlags(row.flags);
@@ -148,15 +157,21 @@ export function applyFlags(views: Views, record: FlagsRecord, publish: Publish):
   tell(publish, record, { updated });
 }
 
-export function applyCopied(views: Views, record: CopiedRecord, publish: Publish): void {
+export function applyCopied(
+  views: Views,
+  record: CopiedRecord,
+  lsn: number,
+  publish: Publish,
+): void {
   const { account, modSeq, mailbox, to } = record;
   const rows = rowsIn(views, mailbox, record.uids);
   assert.equal(rows.length, record.count, "a copy finds the entries it was made of");
   const added: Entry[] = [];
   for (const [index, row] of rows.entries()) {
     const copy = { ...row, mailbox: to, uid: record.firstUid + index, mod_seq: modSeq };
-    if (record.mode === "move") removeEntry(views, row, modSeq);
-    insertEntry(views, copy);
+    if (record.mode === "move") removeEntry(views, row, modSeq, lsn);
+    else noteAct(views, row.message, lsn);
+    insertEntry(views, { ...copy, entered_ms: record.atMs });
     if (publish !== undefined) added.push(entryOf(copy));
   }
   if (record.mode === "move") {
@@ -165,9 +180,15 @@ export function applyCopied(views: Views, record: CopiedRecord, publish: Publish
   tell(publish, { account, modSeq, mailbox: to }, { added });
 }
 
-export function applyExpunged(views: Views, record: ExpungedRecord, publish: Publish): void {
+export function applyExpunged(
+  views: Views,
+  record: ExpungedRecord,
+  lsn: number,
+  publish: Publish,
+): void {
   const rows = rowsIn(views, record.mailbox, record.uids);
-  for (const row of rows) removeEntry(views, row, record.modSeq);
+  for (const row of rows) removeEntry(views, row, record.modSeq, lsn);
+  withholdOnHold(views, record, rows);
   tell(publish, record, { expunged: rows.map(goneOf) });
 }
 

@@ -14,12 +14,12 @@ export function applyQueue(
 ): void {
   const row = views.get("SELECT state, message, item FROM queue WHERE id = ?", record.item);
   if (row === undefined) return;
-  const { recipient } = JSON.parse(String(row["item"])) as QueueItem;
+  const { recipient } = views.open<QueueItem>(row["item"]);
   const state = row["state"] as QueueState;
   const step = (atMs: number, word: string, text: string): void => {
     const made: TraceStep = { atMs, program: "hub", step: word, text };
     const message = row["message"] as number;
-    views.run("INSERT INTO step VALUES (?, ?, ?)", place.lsn, message, JSON.stringify(made));
+    views.run("INSERT INTO step VALUES (?, ?, ?)", place.lsn, message, views.seal(made));
   };
   switch (record.kind) {
     case "attempted": {
@@ -27,7 +27,7 @@ export function applyQueue(
       views.run(
         `UPDATE queue SET state = ?, attempts = attempts + 1, last = ?, next_ms = ? WHERE id = ?`,
         afterAttempt(state, attempt.outcome),
-        JSON.stringify(attempt),
+        views.seal(attempt),
         record.nextAttemptAtMs ?? attempt.atMs,
         record.item,
       );

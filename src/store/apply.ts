@@ -1,6 +1,9 @@
 /** What each kind of record does to the views. The same code serves the running store and a rebuild. */
 
 import type { AccountId } from "#model/mailbox";
+import type { AccountPutRecord, PeopleAct } from "./act-records.ts";
+import { applyBackupAct } from "./apply-backups.ts";
+import { applyContents, dropHolder } from "./apply-contents.ts";
 import {
   applyCopied,
   applyExpunged,
@@ -13,11 +16,10 @@ import {
   tell,
 } from "./apply-entries.ts";
 import { applyQueue } from "./apply-queue.ts";
+import { applyRetention, dropRules, withholdOnHold } from "./apply-retention.ts";
 import type {
   AcceptedRecord,
-  AccountPutRecord,
   AppendedRecord,
-  ContentRecord,
   MailboxesMadeRecord,
   MailboxesRenamedRecord,
   MailboxRemovedRecord,
@@ -25,56 +27,101 @@ import type {
   Place,
   PlacedRecord,
   RefusedRecord,
+  RepairedRecord,
+  ScrubbedRecord,
 } from "./records.ts";
+import type { MessageFacts } from "./rows.ts";
 import type { Views } from "./views.ts";
 
-export function applyRecord(views: Views, { record, place }: PlacedRecord, publish: Publish): void {
+export function applyRecord(
+  views: Views,
+  { record, place, isHollow }: PlacedRecord,
+  publish: Publish,
+): void {
   switch (record.kind) {
     case "accepted":
       return applyAccepted(views, record, place, publish);
     case "content":
-      return applyContent(views, record, place);
+    case "content-part":
+    case "content-keys":
+    case "kept":
+    case "holder-key":
+    case "epoch-ended":
+      return applyContents(views, record, place, isHollow === true);
     case "appended":
       return applyAppended(views, record, place, publish);
     case "flags":
       return applyFlags(views, record, publish);
     case "copied":
-      return applyCopied(views, record, publish);
+      return applyCopied(views, record, place.lsn, publish);
     case "expunged":
-      return applyExpunged(views, record, publish);
+      return applyExpunged(views, record, place.lsn, publish);
     case "mailboxes-made":
-      return applyMade(views, record, publish);
     case "mailboxes-renamed":
-      return applyRenamed(views, record, publish);
     case "mailbox-removed":
-      return applyMailboxRemoved(views, record, publish);
     case "mailbox-subscribed":
-      return applySubscribed(views, record, publish);
+      return applyMailboxes(views, record, place.lsn, publish);
     case "attempted":
     case "delay-notified":
     case "queue-act":
       return applyQueue(views, record, place);
     case "domain-put":
+    case "domain-removed":
+    case "account-put":
+    case "account-removed":
+    case "alias-put":
+    case "alias-removed":
+      return applyPeople(views, record, place.lsn, publish);
+    case "retention-put":
+    case "retention-removed":
+    case "hold-put":
+    case "hold-removed":
+    case "read-by-other":
+    case "maintained":
+      return applyRetention(views, record, place);
+    case "backed-up":
+    case "drilled":
+      return applyBackupAct(views, record, place);
+    case "refused":
+      return applyRefused(views, record, place);
+    case "repaired":
+    case "scrubbed":
+      return applyCare(views, record, place);
+    case "made":
+    case "closed":
+      return;
+  }
+}
+
+function applyCare(views: Views, record: RepairedRecord | ScrubbedRecord, place: Place): void {
+  if (record.kind === "scrubbed") {
+    // What is damaged is due again, so that a restart does not forget it.
+    views.run("DELETE FROM scrub WHERE segment = ?", record.segment);
+    if (record.damaged > 0) return;
+    views.run("INSERT INTO scrub VALUES (?, ?)", record.segment, record.atMs);
+  } else {
+    const json = JSON.stringify(record);
+    views.run("INSERT INTO repair VALUES (?, ?, ?)", place.lsn, record.atMs, json);
+  }
+}
+
+function applyPeople(views: Views, record: PeopleAct, lsn: number, publish: Publish): void {
+  switch (record.kind) {
+    case "domain-put":
       put(views, "domain", record.domain.name, record.domain);
       return;
     case "domain-removed":
-      views.run("DELETE FROM domain WHERE name = ?", record.name);
+      views.run("DELETE FROM domain WHERE name = ?", views.seal(record.name));
       return;
     case "account-put":
       return applyAccountPut(views, record, publish);
     case "account-removed":
-      return applyAccountRemoved(views, record.account);
+      return applyAccountRemoved(views, record.account, lsn);
     case "alias-put":
       put(views, "alias", record.alias.address, record.alias);
       return;
     case "alias-removed":
-      views.run("DELETE FROM alias WHERE address = ?", record.address);
-      return;
-    case "refused":
-      return applyRefused(views, record, place);
-    case "content-part":
-    case "made":
-    case "closed":
+      views.run("DELETE FROM alias WHERE address = ?", views.seal(record.address));
       return;
   }
 }
@@ -92,11 +139,15 @@ function applyAccepted(views: Views, record: AcceptedRecord, place: Place, publi
     size,
     atMs: record.acceptedAtMs,
     direction: record.direction,
-    sender: envelope.reversePath,
-    recipients: envelope.recipients.map(({ path }) => path),
-    messageIdHeader: record.messageIdHeader,
+    facts: {
+      sender: envelope.reversePath,
+      recipients: envelope.recipients.map(({ path }) => path),
+      ...messageIdOf(record),
+    },
   });
-  const facts = { id: record.id, seq: place.lsn, size, receivedAtMs: record.acceptedAtMs };
+  const { id, acceptedAtMs } = record;
+  const times = { receivedAtMs: acceptedAtMs, enteredAtMs: acceptedAtMs };
+  const facts = { id, seq: place.lsn, size, ...times };
   for (const delivery of record.deliveries) deliver(views, delivery, facts, publish);
   for (const item of record.queue) {
     views.run(
@@ -105,8 +156,8 @@ function applyAccepted(views: Views, record: AcceptedRecord, place: Place, publi
       place.lsn,
       item.nextAttemptAtMs,
       item.queuedAtMs,
-      item.recipient.slice(item.recipient.lastIndexOf("@") + 1).toLowerCase(),
-      JSON.stringify({ ...item, message: record.id, sizeBytes: size }),
+      views.seal(item.recipient.slice(item.recipient.lastIndexOf("@") + 1).toLowerCase()),
+      views.seal({ ...item, message: record.id, sizeBytes: size }),
     );
   }
 }
@@ -120,12 +171,11 @@ function applyAppended(views: Views, record: AppendedRecord, place: Place, publi
     size: record.contentBytes,
     atMs: record.receivedAtMs,
     direction: null,
-    sender: null,
-    recipients: null,
-    messageIdHeader: record.messageIdHeader,
+    facts: { sender: "", recipients: [], ...messageIdOf(record) },
   });
-  const { id, contentBytes: size, receivedAtMs } = record;
-  deliver(views, record.delivery, { id, seq: place.lsn, size, receivedAtMs }, publish);
+  const { id, contentBytes: size, receivedAtMs, atMs: enteredAtMs } = record;
+  const facts = { id, seq: place.lsn, size, receivedAtMs, enteredAtMs };
+  deliver(views, record.delivery, facts, publish);
 }
 
 function applyRefused(views: Views, { refusal }: RefusedRecord, place: Place): void {
@@ -139,9 +189,7 @@ function applyRefused(views: Views, { refusal }: RefusedRecord, place: Place): v
     size: 0,
     atMs: refusal.atMs,
     direction: refusal.connection.authenticated === undefined ? "inbound" : "submission",
-    sender: refusal.reversePath,
-    recipients: refusal.recipients,
-    messageIdHeader: undefined,
+    facts: { sender: refusal.reversePath, recipients: refusal.recipients },
   });
 }
 
@@ -156,13 +204,11 @@ function insertMessage(
     size: number;
     atMs: number;
     direction: string | null;
-    sender: string | null;
-    recipients: readonly string[] | null;
-    messageIdHeader: string | undefined;
+    facts: MessageFacts;
   },
 ): void {
   views.run(
-    "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     place.lsn,
     facts.id,
     facts.status,
@@ -174,21 +220,36 @@ function insertMessage(
     facts.size,
     facts.atMs,
     facts.direction,
-    facts.sender,
-    facts.recipients === null ? null : JSON.stringify(facts.recipients),
-    facts.messageIdHeader ?? null,
+    views.seal(facts.facts),
   );
 }
 
-function applyContent(views: Views, record: ContentRecord, place: Place): void {
-  views.run(
-    "INSERT OR IGNORE INTO content VALUES (?, ?, ?, ?, ?)",
-    Buffer.from(record.id, "hex"),
-    record.sizeBytes,
-    place.segment,
-    place.jsonAt + place.jsonBytes,
-    record.extents === undefined ? null : JSON.stringify(record.extents),
-  );
+function messageIdOf(record: { messageIdHeader?: string }): { messageIdHeader?: string } {
+  return record.messageIdHeader === undefined ? {} : { messageIdHeader: record.messageIdHeader };
+}
+
+type MailboxesRecord =
+  | MailboxesMadeRecord
+  | MailboxesRenamedRecord
+  | MailboxRemovedRecord
+  | MailboxSubscribedRecord;
+
+function applyMailboxes(
+  views: Views,
+  record: MailboxesRecord,
+  lsn: number,
+  publish: Publish,
+): void {
+  switch (record.kind) {
+    case "mailboxes-made":
+      return applyMade(views, record, publish);
+    case "mailboxes-renamed":
+      return applyRenamed(views, record, publish);
+    case "mailbox-removed":
+      return applyMailboxRemoved(views, record, lsn, publish);
+    case "mailbox-subscribed":
+      return applySubscribed(views, record, publish);
+  }
 }
 
 function applyMade(
@@ -201,7 +262,7 @@ function applyMade(
       "INSERT INTO mailbox VALUES (?, ?, ?, ?, 1, ?, 1, ?, 0, 0, 0, 0)",
       mailbox,
       account,
-      name,
+      views.seal(name),
       role ?? null,
       uidValidity,
       modSeq,
@@ -225,7 +286,7 @@ function applyRenamed(views: Views, record: MailboxesRenamedRecord, publish: Pub
   const { account, modSeq } = record;
   for (const [mailbox, name] of record.names) {
     const sql = "UPDATE mailbox SET name = ?, mod_seq = ? WHERE number = ?";
-    views.run(sql, name, modSeq, mailbox);
+    views.run(sql, views.seal(name), modSeq, mailbox);
     tell(publish, { account, modSeq, mailbox }, { mailboxChanged: true });
   }
 }
@@ -238,10 +299,16 @@ function applySubscribed(views: Views, record: MailboxSubscribedRecord, publish:
 }
 
 /** The row stays, without a name, so that those who were away can be told. */
-function applyMailboxRemoved(views: Views, record: MailboxRemovedRecord, publish: Publish): void {
+function applyMailboxRemoved(
+  views: Views,
+  record: MailboxRemovedRecord,
+  lsn: number,
+  publish: Publish,
+): void {
   const { mailbox, modSeq } = record;
   const rows = rowsIn(views, mailbox, [[1, Number.MAX_SAFE_INTEGER]]);
-  for (const row of rows) removeEntry(views, row, modSeq);
+  for (const row of rows) removeEntry(views, row, modSeq, lsn);
+  withholdOnHold(views, record, rows);
   views.run(
     "UPDATE mailbox SET name = NULL, role = NULL, mod_seq = ? WHERE number = ?",
     modSeq,
@@ -251,25 +318,35 @@ function applyMailboxRemoved(views: Views, record: MailboxRemovedRecord, publish
 }
 
 function applyAccountPut(views: Views, record: AccountPutRecord, publish: Publish): void {
-  put(views, "account", record.account.id, record.account);
+  views.run(
+    `INSERT INTO account VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json`,
+    record.account.id,
+    views.seal(record.account),
+    record.made?.modSeq ?? 0,
+  );
   if (record.made === undefined) return;
   const { modSeq, mailboxes } = record.made;
   applyMade(views, { account: record.account.id, modSeq, made: mailboxes }, publish);
 }
 
-function applyAccountRemoved(views: Views, account: AccountId): void {
+function applyAccountRemoved(views: Views, account: AccountId, lsn: number): void {
   const own = "(SELECT number FROM mailbox WHERE account = ?)";
   views.run(`DELETE FROM entry WHERE mailbox IN ${own}`, account);
   views.run(`DELETE FROM expunged WHERE mailbox IN ${own}`, account);
   views.run("DELETE FROM mailbox WHERE account = ?", account);
   views.run("DELETE FROM account WHERE id = ?", account);
+  dropRules(views, account);
+  dropHolder(views, account, lsn);
 }
 
-function put(
-  views: Views,
-  table: "domain" | "account" | "alias",
-  key: string,
-  value: object,
-): void {
-  views.run(`INSERT OR REPLACE INTO ${table} VALUES (?, ?)`, key, JSON.stringify(value));
+function put(views: Views, table: "domain" | "alias", key: string, value: object): void {
+  const sql = `INSERT OR REPLACE INTO ${table} VALUES (?, ?)`;
+  views.run(sql, tableKey(views, table, key), views.seal(value));
+}
+
+type PeopleTable = "domain" | "account" | "alias";
+
+/** Ids of accounts say nothing of a person; names and addresses do. */
+export function tableKey(views: Views, table: PeopleTable, key: string): string | Buffer {
+  return table === "account" ? key : views.seal(key);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { aesGcm } from "./cipher.ts";
 import { Contents } from "./contents.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Place } from "./records.ts";
@@ -12,7 +13,11 @@ describe("the writer of a large content", () => {
     const ledger = {
       commitPlaced: () => new Promise<Place>((resolve) => void ends.push(() => resolve(place))),
     };
-    const contents = new Contents({} as Views, ledger as unknown as Ledger, 1000);
+    const contents = new Contents(
+      { keys: { cipher: aesGcm } } as Views,
+      ledger as unknown as Ledger,
+      1000,
+    );
     const writer = contents.stage();
     let isThrough = false;
     const writing = Promise.resolve(writer.write(Buffer.alloc(11_000, 1))).then(() => {

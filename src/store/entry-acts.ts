@@ -1,6 +1,7 @@
 /** Changing what lies in mailboxes: append, flags, copy, move, expunge. */
 
 import { hex } from "#base/bytes";
+import type { Clock } from "#base/clock";
 import { Denied, Unavailable } from "#base/errors";
 import type { Random } from "#base/random";
 import type { FlagChange, Mailboxes, UidRanges } from "#contracts/store";
@@ -14,9 +15,12 @@ import { entriesIn, uidsBetween } from "./mailbox-reads.ts";
 import { type Draft, draft, type UidSpans } from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";
 import { spansOf } from "./spans.ts";
+import { digestOf } from "./statement.ts";
 import type { Views } from "./views.ts";
 
 type Acts = Pick<Mailboxes, "append" | "setFlags" | "copy" | "expunge">;
+
+const noHead = Buffer.alloc(0);
 
 interface Parts {
   readonly views: Views;
@@ -24,6 +28,7 @@ interface Parts {
   readonly heads: Heads;
   readonly contents: Contents;
   readonly random: Random;
+  readonly clock: Clock;
 }
 
 export function entryActs(parts: Parts): Acts {
@@ -48,10 +53,11 @@ export function entryActs(parts: Parts): Acts {
       );
     },
 
-    async expunge(mailbox, ranges, which = "deleted") {
+    async expunge(mailbox, ranges, which = "deleted", by?: string) {
       const found = parts.heads.mailbox(mailboxNumber(mailbox));
       if (found === undefined) return [];
-      return inTurn(found.account, () => expunge(parts, found, ranges, which));
+      const wish = { ranges, which, by };
+      return inTurn(found.account, () => expunge(parts, found, wish));
     },
   };
 }
@@ -62,7 +68,7 @@ interface Found {
 }
 
 async function append(
-  { ledger, heads, contents, random }: Parts,
+  { ledger, heads, contents, random, clock }: Parts,
   target: { account: AccountId; mailbox: MailboxId },
   content: Parameters<Mailboxes["append"]>[2],
   facts: Parameters<Mailboxes["append"]>[3],
@@ -74,18 +80,20 @@ async function append(
     if (account.id !== target.account) throw new Denied("another account's mailbox");
     const id = hex(random.bytes(16));
     const flags = cleanFlags(facts.flags);
-    const contentDrafts = contents.drafts(content);
+    const taken = contents.take(content, new Set([account.id]));
     account.modSeq += 1;
     const place = { mailbox: mailbox.number, uid: mailbox.uidNext, modSeq: account.modSeq };
     mailbox.uidNext += 1;
-    const { id: contentId, sizeBytes } = content;
+    const { sizeBytes } = content;
     const { receivedAtMs } = facts;
     const one = draft({
       kind: "appended",
       id,
-      content: contentId,
+      content: taken.id,
       contentBytes: sizeBytes,
+      digest: digestOf(taken.secret.key, noHead, taken.secret.sum),
       receivedAtMs,
+      atMs: clock.nowMs(),
       ...messageIdOf(content),
       delivery: { account: account.id, ...place, flags },
     });
@@ -97,7 +105,7 @@ async function append(
       message: id,
       sizeBytes,
     };
-    return { drafts: [...contentDrafts, one], value };
+    return { drafts: [...taken.drafts, one], value };
   });
   contents.arrived(content.id);
   return entry;
@@ -143,24 +151,23 @@ async function setFlags(
 }
 
 async function copy(
-  { views, ledger }: Parts,
+  { views, ledger, clock }: Parts,
   { account, mailbox: from }: Found,
   ranges: UidRanges,
   { to, mode }: { to: MailboxHead; mode: "copy" | "move" },
 ): Promise<readonly { uid: number; copy: Entry }[]> {
   return ledger.commit(actBytes, false, () => {
+    if (!account.mailboxes.has(from.number)) return { drafts: [], value: [] };
     if (!account.mailboxes.has(to.number)) throw new Unavailable("the target mailbox is gone");
     const entries = entriesIn(views, from.number, ranges);
-    if (entries.length === 0 || !account.mailboxes.has(from.number)) {
-      return { drafts: [], value: [] };
-    }
+    if (entries.length === 0) return { drafts: [], value: [] };
     account.modSeq += 1;
     const { modSeq } = account;
     const firstUid = to.uidNext;
     to.uidNext += entries.length;
     const uids = spansIn(views, from.number, entries.map(uidOf));
     const facts = { account: account.id, mailbox: from.number, modSeq, mode, uids };
-    const target = { to: to.number, firstUid, count: entries.length };
+    const target = { to: to.number, firstUid, count: entries.length, atMs: clock.nowMs() };
     const mailbox = mailboxId(to.number);
     const value = entries.map((entry, index) => ({
       uid: entry.uid,
@@ -170,11 +177,16 @@ async function copy(
   });
 }
 
+interface ExpungeWish {
+  readonly ranges: UidRanges | undefined;
+  readonly which: "deleted" | "any";
+  readonly by: string | undefined;
+}
+
 async function expunge(
-  { views, ledger }: Parts,
+  { views, ledger, clock }: Parts,
   { account, mailbox }: Found,
-  ranges: UidRanges | undefined,
-  which: "deleted" | "any",
+  { ranges, which, by }: ExpungeWish,
 ): Promise<readonly number[]> {
   return ledger.commit(actBytes, false, () => {
     const uids = entriesIn(views, mailbox.number, ranges)
@@ -183,7 +195,8 @@ async function expunge(
     const drafts: Draft[] = [];
     if (uids.length === 0 || !account.mailboxes.has(mailbox.number)) return { drafts, value: [] };
     account.modSeq += 1;
-    const facts = { account: account.id, mailbox: mailbox.number, modSeq: account.modSeq };
+    const place = { account: account.id, mailbox: mailbox.number, modSeq: account.modSeq };
+    const facts = { ...place, atMs: clock.nowMs(), ...(by !== undefined && { by }) };
     drafts.push(draft({ kind: "expunged", ...facts, uids: spansIn(views, mailbox.number, uids) }));
     return { drafts, value: uids };
   });

@@ -1,10 +1,19 @@
 /** What the tests of this room share: a store on a simulated disk, and mail for it. */
 
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "#base/clock";
 import { type DiskFaults, type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { seededRandom } from "#base/random";
 import type { Acceptance, Accepted, StagedContent, Store } from "#contracts/store";
+import { fixedMaster } from "./fixed-master.ts";
+import { batchesOf, recordsIn, surveyLedger } from "./groups.ts";
 import { type OpenStore, openStore, type StoreOptions } from "./open.ts";
+import type { PlacedRecord } from "./records.ts";
+import { openKeys } from "./recover.ts";
+import { PageWindow } from "./scan.ts";
+import { Segments } from "./segments.ts";
+import { StoreKeys } from "./store-keys.ts";
 
 export const directory = "/store";
 export const account = "alice";
@@ -29,7 +38,7 @@ export function newDisk(faults: DiskFaults = {}): SimulatedDisk {
 export function openOn(disk: SimulatedDisk, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
   const parts = { disk, clock: systemClock, random: seededRandom(2), directory };
   const sizes = { segmentBytes: 256 * 1024, reserveBytes: 32 * 1024, inlineBytes: 16 * 1024 };
-  return openStore({ ...parts, indexPath: ":memory:", ...sizes, ...more });
+  return openStore({ ...parts, master: fixedMaster, indexPath: ":memory:", ...sizes, ...more });
 }
 
 /** A store with one account. */
@@ -100,4 +109,30 @@ export async function acceptMail(
 export async function mailboxNamed(store: Store, name: string): Promise<string> {
   const all = await store.mailboxes.list(account);
   return all.find((mailbox) => mailbox.name === name)?.id ?? "";
+}
+
+/** Every record in the files of a stopped store, with its place. */
+export async function recordsOn(disk: SimulatedDisk): Promise<PlacedRecord[]> {
+  const segments = new Segments(disk, directory);
+  const file = await openKeys(segments, { disk, directory, random: seededRandom(3) }, fixedMaster);
+  assert.ok(file !== undefined, "there is a store");
+  const found: PlacedRecord[] = [];
+  const window = new PageWindow(segments);
+  for (const span of await surveyLedger(window, segments, Number.POSITIVE_INFINITY)) {
+    for await (const batch of batchesOf(window, span)) {
+      found.push(...(recordsIn(batch, new StoreKeys(file)) ?? []));
+    }
+  }
+  return found;
+}
+
+/** Every row of the views in a file, but for what is made again when asked for. */
+export function rowsOf(path: string): unknown[] {
+  const db = new DatabaseSync(path, { readOnly: true });
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  const rows = tables
+    .filter(({ name }) => name !== "description")
+    .map(({ name }) => [name, db.prepare(`SELECT * FROM ${name} ORDER BY 1`).all()]);
+  db.close();
+  return rows;
 }

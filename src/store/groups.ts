@@ -11,7 +11,14 @@ import {
   type PageHeader,
   payloadBytes,
 } from "./pages.ts";
-import { type PlacedRecord, readRecord, readRecords, recordHeaderBytes } from "./records.ts";
+import {
+  guessRecord,
+  openFacts,
+  type PlacedRecord,
+  type RecordKeys,
+  readFacts,
+  readRecords,
+} from "./records.ts";
 import type { PageWindow } from "./scan.ts";
 import type { Segments } from "./segments.ts";
 
@@ -151,18 +158,16 @@ function payloadOf(pages: readonly Buffer[], isSound: boolean): Buffer {
 }
 
 /** The records; of a batch that is not sound those that can still be made out. */
-export function recordsIn(batch: RawBatch): PlacedRecord[] | undefined {
+export function recordsIn(batch: RawBatch, keys: RecordKeys): PlacedRecord[] | undefined {
   const { segment, payload } = batch;
   const stretch = { segment, payload, base: batch.first * payloadBytes };
-  if (batch.isSound) return readRecords(stretch);
+  if (batch.isSound) return readRecords(stretch, keys);
   const records: PlacedRecord[] = [];
   let at = 0;
   while (at < payload.length) {
-    const one = readRecord(stretch, at, true);
-    if (one !== undefined) {
-      records.push(one);
-      at += recordHeaderBytes + one.place.jsonBytes + one.place.blobBytes;
-    } else at = nextStart(batch, at);
+    const facts = readFacts(stretch, at);
+    if (facts !== undefined) records.push(openFacts(facts, keys) ?? guessRecord(facts, keys));
+    at = facts?.end ?? nextStart(batch, at);
   }
   return records;
 }

@@ -25,6 +25,8 @@ export interface AccountHead {
 export class Heads {
   readonly #views: Views;
   readonly #accounts = new Map<AccountId, AccountHead>();
+  /** Accounts removed since the start and their last mod-sequence: the views may still know them. */
+  readonly #removed = new Map<AccountId, number>();
   readonly #owners = new Map<number, AccountId>();
   #lastNumber: number;
   #lastUidValidity: number;
@@ -38,7 +40,7 @@ export class Heads {
   }
 
   account(id: AccountId): AccountHead | undefined {
-    return this.#accounts.get(id) ?? this.#load(id);
+    return this.#accounts.get(id) ?? (this.#removed.has(id) ? undefined : this.#load(id));
   }
 
   /** @throws Unavailable, so that mail for somebody just removed is tried again and then refused */
@@ -55,8 +57,11 @@ export class Heads {
     return account === undefined || mailbox === undefined ? undefined : { account, mailbox };
   }
 
+  /** @param modSeq at least; an account made again goes on behind what it had */
   add(id: AccountId, modSeq: number): AccountHead {
-    const head = { id, modSeq, mailboxes: new Map(), turn: Promise.resolve() };
+    const first = Math.max(modSeq, (this.#removed.get(id) ?? -1) + 1);
+    this.#removed.delete(id);
+    const head = { id, modSeq: first, mailboxes: new Map(), turn: Promise.resolve() };
     this.#accounts.set(id, head);
     return head;
   }
@@ -81,9 +86,13 @@ export class Heads {
   }
 
   removeAccount(id: AccountId): void {
-    for (const number of this.#accounts.get(id)?.mailboxes.keys() ?? [])
-      this.#owners.delete(number);
+    const head = this.account(id);
+    if (head === undefined) return;
+    for (const number of head.mailboxes.keys()) this.#owners.delete(number);
+    // Acts that wait for their turn hold the head, and find nothing in it.
+    head.mailboxes.clear();
     this.#accounts.delete(id);
+    this.#removed.set(id, head.modSeq);
   }
 
   #load(id: AccountId): AccountHead | undefined {
@@ -95,7 +104,7 @@ export class Heads {
       const number = row["number"] as number;
       head.mailboxes.set(number, {
         number,
-        name: row["name"] as string,
+        name: this.#views.open<string>(row["name"]),
         role: (row["role"] as MailboxRole | null) ?? undefined,
         uidNext: row["uid_next"] as number,
       });

@@ -2,9 +2,9 @@
 
 import type { Clock, Timer } from "#base/clock";
 import { Full, Unavailable } from "#base/errors";
-import { BatchBuilder, pagesFor } from "./batch.ts";
+import { BatchBuilder, type Closing, pagesFor } from "./batch.ts";
 import { pageBytes } from "./pages.ts";
-import { type Draft, draft, draftBytes, type LedgerRecord, type Place } from "./records.ts";
+import { type Draft, draft, draftBytes, type Place, type PlacedRecord } from "./records.ts";
 import type { Position } from "./scan.ts";
 import type { Supply } from "./supply.ts";
 
@@ -17,16 +17,13 @@ const markMs = 1000;
 const maxLazy = 1000;
 const maxLazyBytes = 4 * 1024 * 1024;
 
-export interface Durable {
-  readonly record: LedgerRecord;
-  readonly place: Place;
-}
-
 interface Group {
   readonly drafts: readonly Draft[];
   readonly bytes: number;
   /** What admission promised, to be given back. */
   readonly promised: number;
+  /** Written although it holds nothing. */
+  readonly isMark?: true;
   done(places: readonly Place[]): void;
   fail(error: Error): void;
 }
@@ -37,10 +34,13 @@ export interface LedgerState {
   readonly generation: number;
   /** Sequence number of the next record. */
   readonly lsn: number;
+  readonly closing: Closing;
+  /** Told what a flush took, in seconds. */
+  readonly onFlush: (seconds: number) => void;
 }
 
 /** Records of a durable batch on their way into the views, with the place of the batch. */
-export type Apply = (records: readonly Durable[], at: Position, lsn: number) => void;
+export type Apply = (records: readonly PlacedRecord[], at: Position, lsn: number) => void;
 
 export class Ledger {
   readonly failed: Promise<Error>;
@@ -48,7 +48,8 @@ export class Ledger {
   readonly #clock: Clock;
   readonly #apply: Apply;
   readonly #storeId: Buffer;
-  readonly #builder = new BatchBuilder();
+  readonly #builder: BatchBuilder;
+  readonly #onFlush: (seconds: number) => void;
   #generation: number;
   #lsn: number;
   #pending: Group[] = [];
@@ -68,6 +69,8 @@ export class Ledger {
     this.#supply = supply;
     this.#clock = clock;
     this.#storeId = state.storeId;
+    this.#builder = new BatchBuilder(state.closing);
+    this.#onFlush = state.onFlush;
     this.#generation = state.generation;
     this.#lsn = state.lsn;
     this.#apply = apply;
@@ -82,6 +85,16 @@ export class Ledger {
   get records(): number {
     return this.#lsn - 1;
   }
+  /** Resolves when everything submitted before is durable and in the views. */
+  settled(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => resolve();
+      if (this.#failure !== undefined) reject(this.#failure);
+      else if (this.#running === undefined) resolve();
+      else this.#pending.push({ drafts: [], bytes: 0, promised: 0, done, fail: reject });
+    });
+  }
+
   get recordsPerFlush(): number {
     return this.flushes === 0 ? 0 : this.#flushedRecords / this.flushes;
   }
@@ -164,6 +177,10 @@ export class Ledger {
     await Promise.resolve(); // everything that is submitted in this turn goes into the first batch
     while (this.#pending.length > 0) {
       const groups = this.#gather();
+      if (groups.every(({ drafts, isMark }) => drafts.length === 0 && isMark !== true)) {
+        this.#settle(groups, []);
+        continue;
+      }
       try {
         await this.#write(groups);
       } catch (error) {
@@ -210,16 +227,19 @@ export class Ledger {
     if (pagesFor(bytes) > pagesLeft) throw new Full("a commit is larger than a segment");
     const generation = this.#generation;
     const facts = { storeId: this.#storeId, segment, firstPage, generation, firstLsn: this.#lsn };
-    const { pages, places } = this.#builder.build(drafts, facts);
+    const { pages, places, leaves } = this.#builder.build(drafts, facts);
+    const beforeMs = this.#clock.tickMs();
     await file.write([pages], firstPage * pageBytes);
     await file.sync();
+    this.#onFlush((this.#clock.tickMs() - beforeMs) / 1000);
     this.#generation += 1;
     this.#lsn += drafts.length;
-    this.#supply.use(pages.length / pageBytes);
+    this.#supply.written(pages);
     this.#unmarked = drafts.length > 0;
     const records = drafts.map((one, index) => ({
       record: one.record,
       place: places[index] as Place,
+      leaf: leaves[index] as Buffer,
     }));
     this.#apply(records, { segment, page: firstPage, generation }, this.#lsn);
     if (drafts.length > 0) {
@@ -258,7 +278,8 @@ export class Ledger {
     this.#timer = this.#clock.after(this.#lazy.length > 0 ? lazyMs : markMs, () => {
       if (this.#running !== undefined || this.#failure !== undefined || this.#closed) return;
       if (this.#supply.pagesLeft < 2) return;
-      this.#pending.push({ drafts: [], bytes: 0, promised: 0, done: ignore, fail: ignore });
+      const mark = { drafts: [], bytes: 0, promised: 0, isMark: true } as const;
+      this.#pending.push({ ...mark, done: ignore, fail: ignore });
       this.#running = this.#run();
     });
   }

@@ -59,7 +59,7 @@ export function mailboxActs(parts: ActParts): Acts {
       const { account, mailbox } = found;
       return inTurn(account, async () => {
         const outcome = await ledger.commit(actBytes, false, () =>
-          buildRemove(heads, account, mailbox),
+          buildRemove(parts, account, mailbox),
         );
         return outcome.ok ? { ok: true, value: true } : outcome;
       });
@@ -164,18 +164,23 @@ function buildInboxRename(
     to: to.number,
     firstUid: 1,
     count: uids.length,
+    atMs: parts.clock.nowMs(),
   });
   return { drafts: [...target.drafts, one], value: target.value };
 }
 
-function buildRemove(heads: Heads, account: AccountHead, mailbox: MailboxHead): Written {
+function buildRemove(
+  { heads, clock }: ActParts,
+  account: AccountHead,
+  mailbox: MailboxHead,
+): Written {
   if (!account.mailboxes.has(mailbox.number)) return refusal("no-such-mailbox");
   if (mailbox.name === "INBOX") return refusal("is-inbox");
   if (mailbox.role !== undefined) return refusal("has-role");
   account.modSeq += 1;
   heads.removeMailbox(account, mailbox.number);
   const { id, modSeq } = account;
-  const facts = { account: id, mailbox: mailbox.number, modSeq };
+  const facts = { account: id, mailbox: mailbox.number, modSeq, atMs: clock.nowMs() };
   return written([{ kind: "mailbox-removed", ...facts }], mailbox.number);
 }
 

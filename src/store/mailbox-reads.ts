@@ -15,7 +15,7 @@ export function mailboxReads(views: Views): Reads {
   return {
     async list(account) {
       const sql = "SELECT * FROM mailbox WHERE account = ? AND name IS NOT NULL ORDER BY number";
-      return views.all(sql, account).map(mailboxOf);
+      return views.all(sql, account).map((row) => mailboxOf(views, row));
     },
     async get(mailbox) {
       return findMailbox(views, mailbox);
@@ -46,7 +46,7 @@ export function mailboxReads(views: Views): Reads {
 export function findMailbox(views: Views, id: MailboxId): Mailbox | undefined {
   const sql = "SELECT * FROM mailbox WHERE number = ? AND name IS NOT NULL";
   const row = views.get(sql, mailboxNumber(id));
-  return row === undefined ? undefined : mailboxOf(row);
+  return row === undefined ? undefined : mailboxOf(views, row);
 }
 
 export function entriesIn(views: Views, number: number, ranges?: UidRanges): Entry[] {
@@ -91,7 +91,11 @@ function accountChanges(
   since: number,
 ): Awaited<ReturnType<Mailboxes["accountChangesSince"]>> {
   const modSeq = modSeqOf(views, account);
-  if (since > modSeq || since < 0) return "too-old";
+  const first = views.get("SELECT first_mod_seq FROM account WHERE id = ?", account);
+  // What an account of that id had before it was removed is not known any more.
+  if (since > modSeq || since < ((first?.["first_mod_seq"] as number | undefined) ?? 0)) {
+    return "too-old";
+  }
   const sql = "SELECT number, name FROM mailbox WHERE account = ? AND mod_seq > ?";
   const touched = views.all(sql, account, since).map((row) => ({
     number: row["number"] as number,

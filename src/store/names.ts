@@ -17,7 +17,8 @@ export function parseMailboxName(text: string): string | undefined {
   if (levels.length > maxLevels || levels.some((level) => level.trim() !== level || level === "")) {
     return undefined;
   }
-  if (levels[0]?.toUpperCase() === "INBOX") levels[0] = "INBOX";
+  // Only ASCII letters: "\u0131nbox" is another name (RFC 9051 §5.1).
+  if (/^inbox$/i.test(levels[0] ?? "")) levels[0] = "INBOX";
   return levels.join("/");
 }
 

@@ -1,4 +1,4 @@
-/** Pages: 8 KiB each, with a header that proves the payload and the place it belongs to. */
+/** Pages: 8 KiB each, with a header that proves what they hold and the place they belong to. */
 
 import { hash } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -7,26 +7,37 @@ import { crc32 } from "node:zlib";
 export const pageBytes = 8192;
 export const headerBytes = 64;
 export const payloadBytes: number = pageBytes - headerBytes;
+/** A parity block has a page's header before as many octets as a whole page has. */
+export const blockBytes: number = headerBytes + pageBytes;
 
-export const formatVersion = 1;
-/** "PSTN" */
-const magic = 0x5053_544e;
+export const formatVersion = 2;
+/** "PST2" */
+const magic = 0x5053_5432;
+/** "PSTN": version 1, which never left the house. */
+const earlierMagic = 0x5053_544e;
 
-/** Offsets in the header; numbers are little-endian. */
+/** Offsets in the header; numbers are little-endian. The last two octets are zero. */
 const field = {
   magic: 0,
   crc: 4,
-  version: 8,
-  flags: 10,
-  page: 12,
-  store: 16,
-  segment: 24,
-  length: 28,
-  firstRecord: 30,
-  generation: 32,
-  durable: 40,
-  hash: 48,
+  hash: 8,
+  version: 24,
+  flags: 26,
+  page: 28,
+  store: 32,
+  segment: 40,
+  length: 44,
+  firstRecord: 46,
+  generation: 48,
+  revision: 54,
+  durable: 56,
 } as const;
+
+/** The checksum covers all octets, this field taken as zero; the hash all from `version` on. */
+export const crcField: { readonly at: number; readonly bytes: number } = {
+  at: field.crc,
+  bytes: 4,
+};
 
 const storeIdBytes = 8;
 const hashBytes = 16;
@@ -34,25 +45,41 @@ export const noRecord = 0xffff;
 
 export const firstOfBatch = 1;
 export const lastOfBatch = 2;
+export const parityBlock = 4;
 
 export interface PageHeader {
   readonly flags: number;
+  /** In its segment; of a parity block, its number in the file. */
   readonly page: number;
   readonly segment: number;
   /** Octets of payload; what follows them in the page is zero. */
   readonly length: number;
   /** Where the first record that begins in this page begins, or `noRecord`. */
   readonly firstRecord: number;
-  /** Number of the batch. */
+  /** Number of the batch; of a parity block, that of the last batch in its segment. */
   readonly generation: number;
-  /** Highest batch that was durable when this one was written. */
+  /** How often the segment was compacted. */
+  readonly revision: number;
+  /** Highest batch that was durable then; of a parity block, how many pages it helps to guard. */
   readonly durable: number;
 }
 
-export type PageFault = "empty" | "checksum" | "misplaced";
+/** A page that was never compacted may leave its revision out. */
+export type NewPageHeader = Omit<PageHeader, "revision"> & Partial<Pick<PageHeader, "revision">>;
 
-/** Writes the header before a payload that already stands in its place. */
-export function sealPage(page: Buffer, storeId: Buffer, header: PageHeader): void {
+export type PageFault =
+  /** Nothing but zeros. */
+  | "empty"
+  | "checksum"
+  /** Sound, but of another store, segment or place. */
+  | "misplaced"
+  /** Sound, of a version of the format this program does not know yet. */
+  | "future"
+  /** Sound, of version 1. */
+  | "earlier";
+
+/** Writes the header before a payload that already stands in its place; of a block as well. */
+export function sealPage(page: Buffer, storeId: Buffer, header: NewPageHeader): void {
   page.fill(0, 0, headerBytes);
   page.writeUInt32LE(magic, field.magic);
   page.writeUInt16LE(formatVersion, field.version);
@@ -63,12 +90,17 @@ export function sealPage(page: Buffer, storeId: Buffer, header: PageHeader): voi
   page.writeUInt16LE(header.length, field.length);
   page.writeUInt16LE(header.firstRecord, field.firstRecord);
   page.writeUIntLE(header.generation, field.generation, 6);
+  page.writeUInt16LE(header.revision ?? 0, field.revision);
   page.writeUIntLE(header.durable, field.durable, 6);
-  payloadHash(page).copy(page, field.hash, 0, hashBytes);
+  page.write(proof(page), field.hash, "latin1");
   page.writeUInt32LE(crc32(page), field.crc);
 }
 
-/** @param storeId undefined while the store's id is not known yet */
+/**
+ * Judges a page, or a parity block, by its checksum and its place: what every read does.
+ *
+ * @param storeId undefined while the store's id is not known yet
+ */
 export function checkPage(
   page: Buffer,
   storeId: Buffer | undefined,
@@ -77,21 +109,42 @@ export function checkPage(
 ): PageHeader | PageFault {
   const stored = page.readUInt32LE(field.crc);
   if (stored === 0 && page.readUInt32LE(field.magic) === 0 && isZero(page)) return "empty";
-  page.writeUInt32LE(0, field.crc);
-  const computed = crc32(page);
-  page.writeUInt32LE(stored, field.crc);
-  if (computed !== stored) return "checksum";
+  if (checksumOf(page) !== stored) return "checksum";
+  if (page.readUInt32LE(field.magic) === earlierMagic) return "earlier";
+  if (page.readUInt32LE(field.magic) !== magic) return "misplaced";
+  const version = page.readUInt16LE(field.version);
+  if (version !== formatVersion) return version > formatVersion ? "future" : "misplaced";
   const header = headerOf(page);
-  const own =
-    page.readUInt32LE(field.magic) === magic &&
-    page.readUInt16LE(field.version) === formatVersion &&
-    (storeId === undefined || storeId.equals(storeIdOf(page)));
-  return own && header.segment === segment && header.page === number ? header : "misplaced";
+  const isOwn = storeId === undefined || storeId.equals(storeIdOf(page));
+  const isBlock = (header.flags & parityBlock) !== 0;
+  const isRightKind = isBlock === (page.length === blockBytes);
+  const isHere = header.segment === segment && header.page === number;
+  return isOwn && isRightKind && isHere ? header : "misplaced";
+}
+
+/** As `checkPage`, and the hash as well: for whatever is to last (scrub, repair, parity, backup). */
+export function provePage(
+  page: Buffer,
+  storeId: Buffer | undefined,
+  segment: number,
+  number: number,
+): PageHeader | PageFault | "hash" {
+  const header = checkPage(page, storeId, segment, number);
+  return typeof header === "string" || isHashRight(page) ? header : "hash";
 }
 
 /** The second proof, dearer than the checksum: for verification, not for each read. */
 export function isHashRight(page: Buffer): boolean {
-  return payloadHash(page).compare(page, field.hash, field.hash + hashBytes, 0, hashBytes) === 0;
+  return proof(page) === page.toString("latin1", field.hash, field.hash + hashBytes);
+}
+
+/** The checksum as it should stand in the page. */
+export function checksumOf(page: Buffer): number {
+  const stored = page.readUInt32LE(field.crc);
+  page.writeUInt32LE(0, field.crc);
+  const computed = crc32(page);
+  page.writeUInt32LE(stored, field.crc);
+  return computed;
 }
 
 export function storeIdOf(page: Buffer): Buffer {
@@ -111,16 +164,18 @@ export function headerOf(page: Buffer): PageHeader {
     length: Math.min(page.readUInt16LE(field.length), payloadBytes),
     firstRecord: page.readUInt16LE(field.firstRecord),
     generation: page.readUIntLE(field.generation, 6),
+    revision: page.readUInt16LE(field.revision),
     durable: page.readUIntLE(field.durable, 6),
   };
 }
 
-const zeros = Buffer.alloc(pageBytes);
+const zeros = Buffer.alloc(blockBytes);
 
 export function isZero(page: Buffer): boolean {
-  return page.equals(page.length === pageBytes ? zeros : zeros.subarray(0, page.length));
+  return page.equals(zeros.subarray(0, page.length));
 }
 
-function payloadHash(page: Buffer): Buffer {
-  return hash("sha256", page.subarray(headerBytes), "buffer");
+/** An octet to a character: as a Buffer it would take an eighth longer. */
+function proof(page: Buffer): string {
+  return hash("sha256", page.subarray(field.version), "binary").slice(0, hashBytes);
 }

@@ -1,10 +1,16 @@
 /** Domains, accounts and aliases; each change is an administrator's act in the ledger. */
 
+import { Denied } from "#base/errors";
+import type { Random } from "#base/random";
 import type { PeopleStore } from "#contracts/store";
 import type { MailboxRole } from "#model/mailbox";
 import type { Account } from "#model/people";
+import type { AccountPutRecord } from "./act-records.ts";
+import { tableKey } from "./apply.ts";
+import { isOnHold } from "./apply-retention.ts";
+import { inTurn } from "./heads.ts";
 import { type ActParts, actBytes, makeMailbox } from "./mailbox-acts.ts";
-import { type AccountPutRecord, draft, type LedgerRecord } from "./records.ts";
+import { draft, type LedgerRecord } from "./records.ts";
 
 const firstMailboxes: readonly (readonly [name: string, role: MailboxRole])[] = [
   ["INBOX", "inbox"],
@@ -18,18 +24,23 @@ const firstMailboxes: readonly (readonly [name: string, role: MailboxRole])[] = 
 type Table = "domain" | "account" | "alias";
 const keys = { domain: "name", account: "id", alias: "address" } as const;
 
-export function peopleStore(parts: ActParts): PeopleStore {
+function keyOf(table: Table, value: object): string {
+  return (value as Readonly<Record<string, string>>)[keys[table]] as string;
+}
+
+export function peopleStore(parts: ActParts & { readonly random: Random }): PeopleStore {
   const { views, ledger, heads, clock } = parts;
-  const all = <Value>(table: Table): Value[] =>
+  const all = <Value extends object>(table: Table): Value[] =>
     views
-      .all(`SELECT json FROM ${table} ORDER BY ${keys[table]}`)
-      .map((row) => JSON.parse(row["json"] as string) as Value);
+      .all(`SELECT json FROM ${table}`)
+      .map((row) => views.open<Value>(row["json"]))
+      .sort((one, two) => (keyOf(table, one) < keyOf(table, two) ? -1 : 1));
   const write = (build: () => LedgerRecord): Promise<void> =>
     ledger.commit(actBytes, false, () => ({ drafts: [draft(build())], value: undefined }));
   const removeOne = (table: Table, key: string, build: () => LedgerRecord): Promise<boolean> =>
     ledger.commit(actBytes, false, () => {
       const sql = `SELECT 1 FROM ${table} WHERE ${keys[table]} = ?`;
-      const isThere = views.get(sql, key) !== undefined;
+      const isThere = views.get(sql, tableKey(views, table, key)) !== undefined;
       return { drafts: isThere ? [draft(build())] : [], value: isThere };
     });
   const act = (by: string) => ({ by, atMs: clock.nowMs() });
@@ -41,31 +52,38 @@ export function peopleStore(parts: ActParts): PeopleStore {
     putDomain: (domain, by) => write(() => ({ kind: "domain-put", domain, ...act(by) })),
     putAlias: (alias, by) => write(() => ({ kind: "alias-put", alias, ...act(by) })),
     putAccount: (account, by) =>
-      write(() => ({
-        kind: "account-put",
-        account,
-        ...act(by),
-        ...newAccount(parts, account),
-      })),
+      ledger.commit(actBytes, false, () => {
+        const isNew = heads.account(account.id) === undefined;
+        const made = isNew ? { made: newAccount(parts, account) } : {};
+        const put = draft({ kind: "account-put", account, ...act(by), ...made });
+        const key = isNew ? [views.holders.make(account.id, parts.random)] : [];
+        return { drafts: [...key, put], value: undefined };
+      }),
     removeDomain: (name, by) =>
       removeOne("domain", name, () => ({ kind: "domain-removed", name, ...act(by) })),
     removeAlias: (address, by) =>
       removeOne("alias", address, () => ({ kind: "alias-removed", address, ...act(by) })),
-    removeAccount: (account, by) =>
-      removeOne("account", account, () => {
-        heads.removeAccount(account);
-        return { kind: "account-removed", account, ...act(by) };
-      }),
+    async removeAccount(account, by) {
+      const head = heads.account(account);
+      if (head === undefined) return false;
+      // A hold that is on its way to the disk takes its turn before this.
+      return inTurn(head, () =>
+        removeOne("account", account, () => {
+          if (isOnHold(views, account)) throw new Denied("the account is on hold");
+          heads.removeAccount(account);
+          return { kind: "account-removed", account, ...act(by) };
+        }),
+      );
+    },
   };
 }
 
 /** An account that comes again under its id must not repeat mod-sequences that clients remember. */
-function newAccount(parts: ActParts, { id }: Account): Pick<AccountPutRecord, "made"> {
+function newAccount(parts: ActParts, { id }: Account): NonNullable<AccountPutRecord["made"]> {
   const { heads, ledger } = parts;
-  if (heads.account(id) !== undefined) return {};
   // No account has more changes than the ledger has records.
-  const modSeq = ledger.records + 1;
-  const head = heads.add(id, modSeq);
+  const head = heads.add(id, ledger.records + 1);
+  const { modSeq } = head;
   const mailboxes = firstMailboxes.map(([name, role]) => makeMailbox(parts, head, name, role));
-  return { made: { modSeq, mailboxes } };
+  return { modSeq, mailboxes };
 }

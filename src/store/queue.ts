@@ -10,10 +10,13 @@ import { queueItemOf } from "./rows.ts";
 import type { Views } from "./views.ts";
 
 export function queueStore(views: Views, ledger: Ledger): QueueStore {
+  const items = (sql: string, ...values: (string | number | Uint8Array | null)[]): QueueItem[] =>
+    views.all(sql, ...values).map((row) => queueItemOf(views, row));
   const find = (id: string): QueueItem | undefined => {
     const row = views.get("SELECT * FROM queue WHERE id = ?", id);
-    return row === undefined ? undefined : queueItemOf(row);
+    return row === undefined ? undefined : queueItemOf(views, row);
   };
+  const inTurn = turnsOfItems();
   const write = (record: LedgerRecord): Promise<void> =>
     ledger.commit(actBytes, false, () => ({ drafts: [draft(record)], value: undefined }));
 
@@ -24,7 +27,7 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
     async due(nowMs, limit) {
       const sql = `SELECT * FROM queue WHERE state = 'waiting' AND next_ms <= ?
         ORDER BY next_ms, queued_ms, id LIMIT ?`;
-      return views.all(sql, nowMs, limit).map(queueItemOf);
+      return items(sql, nowMs, limit);
     },
     async nextDueAtMs() {
       const sql = "SELECT min(next_ms) AS next FROM queue WHERE state = 'waiting'";
@@ -33,7 +36,8 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
     async list({ state, domain, limit }) {
       const sql = `SELECT * FROM queue WHERE (?1 IS NULL OR state = ?1)
         AND (?2 IS NULL OR domain = ?2) ORDER BY queued_ms DESC, id LIMIT ?3`;
-      return views.all(sql, state ?? null, domain?.toLowerCase() ?? null, limit).map(queueItemOf);
+      const where = domain === undefined ? null : views.seal(domain.toLowerCase());
+      return items(sql, state ?? null, where, limit);
     },
     async counts() {
       const counts = { waiting: 0, held: 0, delivered: 0, failed: 0, dropped: 0 };
@@ -54,13 +58,30 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
       await write({ kind: "delay-notified", item, atMs });
     },
     async change(item, act, by, atMs) {
-      return ledger.commit(actBytes, false, () => {
-        const found = find(item);
-        if (found === undefined || afterAct(found.state, act) === undefined) {
-          return { drafts: [], value: false };
-        }
-        return { drafts: [draft({ kind: "queue-act", item, act, by, atMs })], value: true };
-      });
+      return inTurn(item, () =>
+        ledger.commit(actBytes, false, () => {
+          const found = find(item);
+          if (found === undefined || afterAct(found.state, act) === undefined) {
+            return { drafts: [], value: false };
+          }
+          return { drafts: [draft({ kind: "queue-act", item, act, by, atMs })], value: true };
+        }),
+      );
     },
+  };
+}
+
+/** One act at a time for an item: whether it applies is seen in the views only. */
+function turnsOfItems(): (item: string, act: () => Promise<boolean>) => Promise<boolean> {
+  const turns = new Map<string, Promise<unknown>>();
+  return async (item, act) => {
+    const changing = (turns.get(item) ?? Promise.resolve()).then(act);
+    const turn = changing.catch(() => undefined);
+    turns.set(item, turn);
+    try {
+      return await changing;
+    } finally {
+      if (turns.get(item) === turn) turns.delete(item);
+    }
   };
 }

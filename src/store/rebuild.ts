@@ -2,9 +2,11 @@
 
 import type { Disk } from "#base/disk";
 import { silentLog } from "#base/log";
-import { catchUp } from "./recover.ts";
-import { findStoreId } from "./scan.ts";
+import { systemRandom } from "#base/random";
+import type { Master } from "#contracts/keyring";
+import { catchUp, openKeys } from "./recover.ts";
 import { Segments } from "./segments.ts";
+import { StoreKeys } from "./store-keys.ts";
 import { removeViews } from "./views.ts";
 
 /**
@@ -17,13 +19,15 @@ export async function rebuildIndex(
   disk: Disk,
   directory: string,
   indexPath: string,
+  master: Master,
 ): Promise<number> {
   const segments = new Segments(disk, directory);
-  segments.storeId = await findStoreId(segments);
   try {
+    const file = await openKeys(segments, { disk, directory, random: systemRandom }, master);
     removeViews(indexPath);
-    if (segments.storeId === undefined) return 0;
-    const { views, lsn } = await catchUp(segments, indexPath, silentLog);
+    if (file === undefined) return 0;
+    const parts = { keys: new StoreKeys(file), log: silentLog };
+    const { views, lsn } = await catchUp(segments, indexPath, parts);
     views.close();
     return lsn - 1;
   } finally {

@@ -1,14 +1,25 @@
 /** Every kind of record in the ledger: the one list of what can durably happen in a store. */
 
+import { hash } from "node:crypto";
 import type { Refusal } from "#contracts/store";
 import type { Connection } from "#model/connection";
 import type { Decision } from "#model/decision";
 import type { Envelope } from "#model/envelope";
 import type { AccountId, ContentId, Flag, MailboxRole, MessageId } from "#model/mailbox";
-import type { Account, Alias, Domain } from "#model/people";
 import type { Attempt, QueueItem, QueueItemId } from "#model/queue";
 import type { TraceStep } from "#model/trace";
 import type { Verdict } from "#model/verdict";
+import type { BackupAct, PeopleAct, RetentionAct } from "./act-records.ts";
+import { sealBytes } from "./cipher.ts";
+import type {
+  ContentKeysRecord,
+  ContentPartRecord,
+  ContentRecord,
+  EpochEndedRecord,
+  HolderKeyRecord,
+  KeptRecord,
+} from "./content-records.ts";
+import type { StoreKeys } from "./store-keys.ts";
 
 /** Octets in the ledger: segment, offset in the joined payload of its pages, length. */
 export type Extent = readonly [segment: number, at: number, length: number];
@@ -48,6 +59,8 @@ export interface AcceptedRecord {
   readonly content: ContentId;
   readonly contentBytes: number;
   readonly headBytes: number;
+  /** The message's mark in the history. */
+  readonly digest: string;
   readonly acceptedAtMs: number;
   readonly steps: readonly TraceStep[];
   readonly messageIdHeader?: string;
@@ -55,25 +68,15 @@ export interface AcceptedRecord {
   readonly queue: readonly QueuedItem[];
 }
 
-/** A content seen for the first time. The blob is its octets, unless parts before hold them. */
-export interface ContentRecord {
-  readonly kind: "content";
-  readonly id: ContentId;
-  readonly sizeBytes: number;
-  readonly extents?: readonly Extent[];
-}
-
-/** A piece of a large content, ahead of the record that names it. Nobody may ever name it. */
-export interface ContentPartRecord {
-  readonly kind: "content-part";
-}
-
 export interface AppendedRecord {
   readonly kind: "appended";
   readonly id: MessageId;
   readonly content: ContentId;
   readonly contentBytes: number;
+  readonly digest: string;
   readonly receivedAtMs: number;
+  /** When it came into the mailbox: the other is what the client says. */
+  readonly atMs: number;
   readonly messageIdHeader?: string;
   readonly delivery: PlacedDelivery;
 }
@@ -84,15 +87,21 @@ interface InMailbox {
   readonly modSeq: number;
 }
 
+/** What is done to entries; `by` names the actor unless it is the owner. */
+interface EntryAct extends InMailbox {
+  readonly by?: string;
+}
+
 /** Entries by the flags they bear afterwards. */
-export interface FlagsRecord extends InMailbox {
+export interface FlagsRecord extends EntryAct {
   readonly kind: "flags";
   readonly sets: readonly { readonly flags: readonly Flag[]; readonly uids: UidSpans }[];
 }
 
 /** Copies get the UIDs from `firstUid` on, in order of the source. */
-export interface CopiedRecord extends InMailbox {
+export interface CopiedRecord extends EntryAct {
   readonly kind: "copied";
+  readonly atMs: number;
   readonly mode: "copy" | "move";
   readonly uids: UidSpans;
   readonly to: number;
@@ -100,8 +109,9 @@ export interface CopiedRecord extends InMailbox {
   readonly count: number;
 }
 
-export interface ExpungedRecord extends InMailbox {
+export interface ExpungedRecord extends EntryAct {
   readonly kind: "expunged";
+  readonly atMs: number;
   readonly uids: UidSpans;
 }
 
@@ -120,8 +130,9 @@ export interface MailboxesRenamedRecord {
   readonly names: readonly (readonly [mailbox: number, name: string])[];
 }
 
-export interface MailboxRemovedRecord extends InMailbox {
+export interface MailboxRemovedRecord extends EntryAct {
   readonly kind: "mailbox-removed";
+  readonly atMs: number;
 }
 
 export interface MailboxSubscribedRecord extends InMailbox {
@@ -150,42 +161,38 @@ export interface QueueActRecord {
   readonly atMs: number;
 }
 
-/** An administrator's act; `by` names the actor. */
-interface Act {
-  readonly by: string;
-  readonly atMs: number;
-}
+/** Work that comes again and again; a restart must not put it off or bring it forward. */
+export type Upkeep = "retention" | "erasure";
 
-export interface DomainPutRecord extends Act {
-  readonly kind: "domain-put";
-  readonly domain: Domain;
-}
-export interface DomainRemovedRecord extends Act {
-  readonly kind: "domain-removed";
-  readonly name: string;
-}
-/** With the mailboxes of a new account. */
-export interface AccountPutRecord extends Act {
-  readonly kind: "account-put";
-  readonly account: Account;
-  readonly made?: { readonly modSeq: number; readonly mailboxes: readonly MadeMailbox[] };
-}
-export interface AccountRemovedRecord extends Act {
-  readonly kind: "account-removed";
-  readonly account: AccountId;
-}
-export interface AliasPutRecord extends Act {
-  readonly kind: "alias-put";
-  readonly alias: Alias;
-}
-export interface AliasRemovedRecord extends Act {
-  readonly kind: "alias-removed";
-  readonly address: string;
+export interface MaintainedRecord {
+  readonly kind: "maintained";
+  readonly work: Upkeep;
+  readonly atMs: number;
 }
 
 export interface RefusedRecord {
   readonly kind: "refused";
   readonly refusal: Refusal;
+}
+
+/** A page that was put right. */
+export interface RepairedRecord {
+  readonly kind: "repaired";
+  readonly atMs: number;
+  readonly file: string;
+  readonly page: number;
+  readonly how: "bit" | "copy" | "parity";
+  readonly isWritten: boolean;
+}
+
+/** A segment was read through every check there is. */
+export interface ScrubbedRecord {
+  readonly kind: "scrubbed";
+  readonly atMs: number;
+  readonly segment: number;
+  readonly pages: number;
+  readonly repaired: number;
+  readonly damaged: number;
 }
 
 /** First record of a store. */
@@ -203,6 +210,10 @@ export type LedgerRecord =
   | AcceptedRecord
   | ContentRecord
   | ContentPartRecord
+  | ContentKeysRecord
+  | KeptRecord
+  | HolderKeyRecord
+  | EpochEndedRecord
   | AppendedRecord
   | FlagsRecord
   | CopiedRecord
@@ -214,13 +225,13 @@ export type LedgerRecord =
   | AttemptedRecord
   | DelayNotifiedRecord
   | QueueActRecord
-  | DomainPutRecord
-  | DomainRemovedRecord
-  | AccountPutRecord
-  | AccountRemovedRecord
-  | AliasPutRecord
-  | AliasRemovedRecord
+  | PeopleAct
+  | RetentionAct
+  | MaintainedRecord
+  | BackupAct
   | RefusedRecord
+  | RepairedRecord
+  | ScrubbedRecord
   | MadeRecord
   | ClosedRecord;
 
@@ -251,11 +262,36 @@ const numbers: Readonly<Record<RecordKind, number>> = {
   "alias-put": 21,
   "alias-removed": 22,
   refused: 23,
+  "content-keys": 24,
+  kept: 25,
+  "holder-key": 26,
+  "epoch-ended": 27,
+  "retention-put": 28,
+  "retention-removed": 29,
+  "hold-put": 30,
+  "hold-removed": 31,
+  "read-by-other": 32,
+  maintained: 33,
+  drilled: 50,
+  "backed-up": 51,
+  scrubbed: 40,
+  repaired: 41,
 };
-const kinds = new Map(Object.entries(numbers).map(([kind, number]) => [number, kind]));
+const kinds = new Map(
+  Object.entries(numbers).map(([kind, number]) => [number, kind as RecordKind]),
+);
 
-/** Length of the JSON, length of the blob, kind, spare, sequence number. */
+/** Length of the JSON's region, length of the blob, kind, flags, sequence number. */
 export const recordHeaderBytes = 24;
+/** Compaction took the blob out. */
+export const hollow = 1;
+
+export const commitmentBytes = 32;
+/** A region is the commitment, then the sealed JSON. */
+const regionBytes: number = commitmentBytes + sealBytes;
+
+/** Opens what `sealRecord` made; without keys only what stands outside the seal can be read. */
+export type RecordKeys = Pick<StoreKeys, "sealRecord" | "openRecord" | "peekRecord">;
 
 /** A record on its way into the ledger, as octets. */
 export interface Draft {
@@ -272,16 +308,63 @@ export function draft(record: LedgerRecord, blob: readonly Uint8Array[] = []): D
 }
 
 export function draftBytes(one: Draft): number {
-  return recordHeaderBytes + one.json.length + one.blobBytes;
+  return recordHeaderBytes + regionBytes + one.json.length + one.blobBytes;
 }
 
-export function recordHeader(one: Draft, lsn: number): Buffer {
+/** Header and sealed JSON, as they stand in the ledger, and the leaf they make. */
+export function recordFront(
+  one: Draft,
+  lsn: number,
+  keys: RecordKeys,
+  commitment: Buffer,
+): { header: Buffer; sealed: Buffer; leaf: Buffer } {
+  const kind = numbers[one.record.kind];
   const header = Buffer.alloc(recordHeaderBytes);
-  header.writeUInt32LE(one.json.length, 0);
+  header.writeUInt32LE(regionBytes + one.json.length, 0);
   header.writeUInt32LE(one.blobBytes, 4);
-  header.writeUInt16LE(numbers[one.record.kind], 8);
+  header.writeUInt16LE(kind, 8);
   header.writeUIntLE(lsn, 16, 6);
-  return header;
+  const about = aboutRecord(lsn, kind, commitment);
+  const sealed = keys.sealRecord(one.json, about);
+  return { header, sealed, leaf: leafOf(about, sealed) };
+}
+
+const leafMark = Buffer.from([0]);
+
+/** RFC 6962 §2.1: the hash of what the history says, made without any key. */
+function leafOf(about: Buffer, sealed: Buffer): Buffer {
+  const sum = hash("sha256", sealed, "buffer");
+  return hash("sha256", Buffer.concat([leafMark, about, sum]), "buffer");
+}
+
+export function leafOfFacts({ number, region, place }: RecordFacts): Buffer {
+  const commitment = region.subarray(0, commitmentBytes);
+  const about = aboutRecord(place.lsn, number, commitment);
+  return leafOf(about, region.subarray(commitmentBytes));
+}
+
+/** What the seal of a record is bound to. */
+function aboutRecord(lsn: number, kind: number, commitment: Buffer): Buffer {
+  const about = Buffer.alloc(10 + commitmentBytes);
+  about.writeUIntLE(lsn, 0, 6);
+  about.writeUInt16LE(kind, 8);
+  commitment.copy(about, 10);
+  return about;
+}
+
+/** @returns undefined when it is not the region of that record */
+export function openRegion(
+  region: Buffer,
+  kind: RecordKind,
+  lsn: number,
+  keys: Pick<RecordKeys, "openRecord">,
+): LedgerRecord | undefined {
+  const commitment = region.subarray(0, commitmentBytes);
+  const about = aboutRecord(lsn, numbers[kind], commitment);
+  const json = keys.openRecord(region.subarray(commitmentBytes), about);
+  if (json === undefined) return undefined;
+  const record = JSON.parse(json.toString()) as LedgerRecord;
+  return record.kind === kind ? record : undefined;
 }
 
 /** Where a record stands, in the joined payload of a segment's pages. */
@@ -300,10 +383,12 @@ export function blobExtent(place: Place): Extent {
 export interface PlacedRecord {
   readonly record: LedgerRecord;
   readonly place: Place;
+  readonly leaf: Buffer;
+  readonly isHollow?: boolean;
 }
 
 /** One batch, without the headers of its pages. */
-interface Stretch {
+export interface Stretch {
   readonly segment: number;
   /** Joined payload of its pages. */
   readonly payload: Buffer;
@@ -311,56 +396,83 @@ interface Stretch {
   readonly base: number;
 }
 
+/** What can be read of a record without any key. */
+export interface RecordFacts {
+  readonly kind: RecordKind;
+  readonly number: number;
+  readonly isHollow: boolean;
+  readonly region: Buffer;
+  readonly place: Place;
+  /** Behind it, in the payload. */
+  readonly end: number;
+}
+
+/** Header of a record whose blob is taken out; its leaf stays the same. */
+export function hollowed(header: Buffer): Buffer {
+  const changed = Buffer.from(header);
+  changed.writeUInt32LE(0, 4);
+  changed.writeUInt16LE(header.readUInt16LE(10) | hollow, 10);
+  return changed;
+}
+
+/** @returns undefined when no record begins there */
+export function readFacts(
+  { segment, payload, base }: Stretch,
+  at: number,
+): RecordFacts | undefined {
+  if (at + recordHeaderBytes > payload.length) return undefined;
+  const jsonBytes = payload.readUInt32LE(at);
+  const blobBytes = payload.readUInt32LE(at + 4);
+  const number = payload.readUInt16LE(at + 8);
+  const kind = kinds.get(number);
+  const jsonAt = at + recordHeaderBytes;
+  const end = jsonAt + jsonBytes + blobBytes;
+  if (kind === undefined || jsonBytes < regionBytes || end > payload.length) return undefined;
+  const lsn = payload.readUIntLE(at + 16, 6);
+  return {
+    kind,
+    number,
+    isHollow: (payload.readUInt16LE(at + 10) & hollow) !== 0,
+    region: payload.subarray(jsonAt, jsonAt + jsonBytes),
+    place: { lsn, segment, jsonAt: base + jsonAt, jsonBytes, blobBytes },
+    end,
+  };
+}
+
 /**
  * Reads the records of one batch.
  *
  * @returns undefined when it is not a list of records to its end
  */
-export function readRecords(stretch: Stretch): PlacedRecord[] | undefined {
+export function readRecords(stretch: Stretch, keys: RecordKeys): PlacedRecord[] | undefined {
   const records: PlacedRecord[] = [];
-  let at = 0;
-  while (at < stretch.payload.length) {
-    const one = readRecord(stretch, at);
-    if (one === undefined) return undefined;
+  for (let at = 0; at < stretch.payload.length; ) {
+    const facts = readFacts(stretch, at);
+    const one = facts === undefined ? undefined : openFacts(facts, keys);
+    if (facts === undefined || one === undefined) return undefined;
     records.push(one);
-    at += recordHeaderBytes + one.place.jsonBytes + one.place.blobBytes;
+    at = facts.end;
   }
   return records;
 }
 
-/**
- * @param isDamaged on a page that is not sound: where the JSON cannot be read, its id may do
- */
-export function readRecord(
-  { segment, payload, base }: Stretch,
-  at: number,
-  isDamaged = false,
+/** @returns undefined when the seal does not fit */
+export function openFacts(
+  facts: RecordFacts,
+  keys: Pick<RecordKeys, "openRecord">,
 ): PlacedRecord | undefined {
-  if (at + recordHeaderBytes > payload.length) return undefined;
-  const jsonBytes = payload.readUInt32LE(at);
-  const blobBytes = payload.readUInt32LE(at + 4);
-  const kind = kinds.get(payload.readUInt16LE(at + 8));
-  const jsonAt = at + recordHeaderBytes;
-  if (kind === undefined || jsonAt + jsonBytes + blobBytes > payload.length) return undefined;
-  const place = {
-    lsn: payload.readUIntLE(at + 16, 6),
-    segment,
-    jsonAt: base + jsonAt,
-    jsonBytes,
-    blobBytes,
-  };
-  const json = payload.toString("utf8", jsonAt, jsonAt + jsonBytes);
-  try {
-    const record = JSON.parse(json);
-    return record?.kind === kind ? { record, place } : undefined;
-  } catch {
-    return isDamaged ? { record: guess(kind, json), place } : undefined;
-  }
+  const { kind, region, place, isHollow } = facts;
+  const record = openRegion(region, kind, place.lsn, keys);
+  if (record === undefined) return undefined;
+  return { record, place, leaf: leafOfFacts(facts), isHollow };
 }
 
-/** What is left of a record: its kind and the ids in it. For naming what is lost, nothing else. */
-function guess(kind: string, json: string): LedgerRecord {
+/** What is left of a damaged record: its kind and the ids in it. For naming what is lost only. */
+export function guessRecord(facts: RecordFacts, keys: RecordKeys): PlacedRecord {
+  const { kind, region, place } = facts;
+  const json = keys.peekRecord(region.subarray(commitmentBytes));
   const id = /"id":"([0-9a-f]{32,64})"/.exec(json)?.[1] ?? "";
   const content = /"content":"([0-9a-f]{64})"/.exec(json)?.[1] ?? "";
-  return { kind, id, content } as unknown as LedgerRecord;
+  const record = { kind, id, content } as unknown as LedgerRecord;
+  return { record, place, leaf: leafOfFacts(facts) };
 }

@@ -1,13 +1,20 @@
 /** From files to a running store: finds the end of the ledger, and brings the views up to it. */
 
 import { hex } from "#base/bytes";
-import { Full } from "#base/errors";
+import type { Disk } from "#base/disk";
+import { Full, Misconfigured } from "#base/errors";
 import type { Log } from "#base/log";
 import type { Random } from "#base/random";
+import type { Master } from "#contracts/keyring";
 import { applyRecord } from "./apply.ts";
+import type { Cipher } from "./cipher.ts";
+import { removeUnfinished } from "./compact.ts";
 import { Damaged } from "./damage.ts";
+import { History } from "./history.ts";
+import { KeyFile, type KeyPlace } from "./key-file.ts";
 import { newStoreId, pageBytes, payloadBytes } from "./pages.ts";
-import { type PlacedRecord, readRecords } from "./records.ts";
+import { followRevisions } from "./places.ts";
+import { type PlacedRecord, type RecordKeys, readRecords } from "./records.ts";
 import {
   type Batch,
   findStoreId,
@@ -18,7 +25,20 @@ import {
   type Tail,
 } from "./scan.ts";
 import { type Segments, segmentName } from "./segments.ts";
+import { StoreKeys } from "./store-keys.ts";
 import { removeViews, Views, type Watermark } from "./views.ts";
+
+interface CaughtUp {
+  readonly views: Views;
+  readonly history: History;
+  readonly tail: Tail;
+  readonly lsn: number;
+}
+
+export interface ViewParts {
+  readonly keys: StoreKeys;
+  readonly log: Log;
+}
 
 /** Records in one transaction while catching up. */
 const recordsAtOnce = 1000;
@@ -26,6 +46,10 @@ const recordsAtOnce = 1000;
 const leastSegmentBytes = 64 * pageBytes;
 
 interface RecoverOptions {
+  readonly cipher?: Cipher;
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly master: Master;
   readonly indexPath: string;
   readonly segmentBytes: number;
   readonly random: Random;
@@ -34,6 +58,8 @@ interface RecoverOptions {
 
 export interface Recovered {
   readonly views: Views;
+  readonly history: History;
+  readonly keys: StoreKeys;
   readonly storeId: Buffer;
   /** Nothing was ever written. */
   readonly isNew: boolean;
@@ -47,33 +73,68 @@ export interface Recovered {
   readonly highest: number;
 }
 
-export async function recover(
-  segments: Segments,
-  { indexPath, segmentBytes, random, log }: RecoverOptions,
-): Promise<Recovered> {
+export async function recover(segments: Segments, options: RecoverOptions): Promise<Recovered> {
+  const { indexPath, segmentBytes, log } = options;
   await segments.makeDirectory();
-  const storeId = (await findStoreId(segments)) ?? newStoreId((length) => random.bytes(length));
-  segments.storeId = storeId;
-  const { views, tail, lsn } = await catchUp(segments, indexPath, log);
+  await removeUnfinished(options.disk, options.directory);
+  const keys = new StoreKeys(await openOrMakeKeys(segments, options), options.cipher);
+  const { storeId } = keys.file;
+  const { views, history, tail, lsn } = await catchUp(segments, indexPath, { keys, log });
   try {
-    const isClean = tail.last === undefined || isClosing(tail.last);
+    const isClean = tail.last === undefined || isClosing(tail.last, keys);
     if (tail.last !== undefined) await writeAgain(segments, tail.last);
     const place = await placeToGoOn(segments, tail, segmentBytes, isClean && !tail.dirty);
     const { generation } = tail.next;
-    return { views, storeId, isNew: generation === 1, generation, lsn, ...place };
+    return { views, history, keys, storeId, isNew: generation === 1, generation, lsn, ...place };
   } catch (error) {
     views.close();
     throw error;
   }
 }
 
+async function openOrMakeKeys(
+  segments: Segments,
+  { disk, directory, random, master }: RecoverOptions,
+): Promise<KeyFile> {
+  const place = { disk, directory, random };
+  const file = await openKeys(segments, place, master);
+  if (file !== undefined) return file;
+  const storeId = newStoreId((length) => random.bytes(length));
+  segments.storeId = storeId;
+  return KeyFile.make(place, master, storeId);
+}
+
+/**
+ * The keys of the store whose segments these are.
+ *
+ * @returns undefined when there is neither a segment with something in it nor a file of keys
+ * @throws Misconfigured when one is there without the other
+ */
+export async function openKeys(
+  segments: Segments,
+  place: KeyPlace,
+  master: Master,
+): Promise<KeyFile | undefined> {
+  const storeId = await findStoreId(segments);
+  const file = await KeyFile.open(place, master);
+  if (file === undefined) {
+    if (storeId === undefined) return undefined;
+    throw new Misconfigured(`${place.directory} has no file of keys: restore it from a backup`);
+  }
+  if (storeId !== undefined && !storeId.equals(file.storeId)) {
+    throw new Misconfigured(`${place.directory}: the file of keys belongs to another store`);
+  }
+  segments.storeId = file.storeId;
+  return file;
+}
+
 /** Opens the views and applies what they lack; views that cannot be trusted are made anew. */
 export async function catchUp(
   segments: Segments,
   indexPath: string,
-  log: Log,
-): Promise<{ views: Views; tail: Tail; lsn: number }> {
-  const kept = await openKept(segments, indexPath, log);
+  { keys, log }: ViewParts,
+): Promise<CaughtUp> {
+  const kept = await openKept(segments, indexPath, { keys, log });
   if (kept !== undefined) {
     try {
       return await follow(segments, kept.views, kept.mark);
@@ -84,9 +145,10 @@ export async function catchUp(
     }
   }
   removeViews(indexPath);
-  const views = new Views(indexPath);
+  const views = new Views(indexPath, keys);
   views.makeTables();
   try {
+    await followRevisions(segments, views, undefined);
     return await follow(segments, views, undefined);
   } catch (error) {
     views.close();
@@ -97,16 +159,17 @@ export async function catchUp(
 async function openKept(
   segments: Segments,
   indexPath: string,
-  log: Log,
+  { keys, log }: ViewParts,
 ): Promise<{ views: Views; mark: Watermark } | undefined> {
   if (indexPath === ":memory:") return undefined;
   let views: Views | undefined;
   try {
-    views = new Views(indexPath);
-    const mark = views.watermark();
-    if (mark !== undefined) {
-      if (await isInLedger(segments, mark)) return { views, mark };
-      log.write("error", "store.index-ahead", { generation: mark.generation });
+    views = new Views(indexPath, keys);
+    const kept = views.watermark();
+    if (kept !== undefined) {
+      const mark = await followRevisions(segments, views, kept);
+      if (mark !== undefined && (await isInLedger(segments, mark))) return { views, mark };
+      log.write("error", "store.index-ahead", { generation: kept.generation });
     }
   } catch (error) {
     if (!isSqliteError(error)) throw error;
@@ -123,14 +186,20 @@ async function isInLedger(segments: Segments, mark: Watermark): Promise<boolean>
   return (await readBatch(new PageWindow(segments), segments, mark)) !== undefined;
 }
 
-async function follow(
+/**
+ * Applies what comes behind the mark. At damage the views have everything before it.
+ *
+ * @throws Damaged
+ */
+export async function follow(
   segments: Segments,
   views: Views,
   mark: Watermark | undefined,
-): Promise<{ views: Views; tail: Tail; lsn: number }> {
+): Promise<CaughtUp> {
   const first = (await segments.numbers())[0] ?? 1;
   const from: Position = mark ?? { segment: first, page: 0, generation: 1 };
   let lsn = mark?.lsn ?? 1;
+  const history = new History(views, mark?.tree);
   let waiting: PlacedRecord[] = [];
   let last: Position | undefined;
   const flush = (): void => {
@@ -138,33 +207,34 @@ async function follow(
     if (at === undefined) return;
     views.transaction(() => {
       for (const one of waiting) applyRecord(views, one, undefined);
-      views.setWatermark({ store: hex(segments.storeId as Buffer), ...at, lsn });
+      const tree = history.grow(waiting.map(({ leaf }) => leaf));
+      views.setWatermark({ store: hex(segments.storeId as Buffer), ...at, lsn, tree });
     });
     waiting = [];
   };
-  const tail = await scan(segments, from, (batch) => {
+  const take = (batch: Batch): void => {
     if (batch.generation === mark?.generation) return;
-    const records = recordsOf(batch);
+    const records = recordsOf(batch, views.keys);
     lsn = (records.at(-1)?.place.lsn ?? lsn - 1) + 1;
     waiting.push(...records);
     last = { segment: batch.segment, page: batch.firstPage, generation: batch.generation };
     if (waiting.length >= recordsAtOnce) flush();
-  });
-  flush();
-  return { views, tail, lsn };
+  };
+  const tail = await scan(segments, from, take).finally(flush);
+  return { views, history, tail, lsn };
 }
 
 /** @throws Damaged when a sound batch does not hold records */
-export function recordsOf(batch: Batch): PlacedRecord[] {
+export function recordsOf(batch: Batch, keys: RecordKeys): PlacedRecord[] {
   const { segment, firstPage, payload } = batch;
-  const records = readRecords({ segment, payload, base: firstPage * payloadBytes });
+  const records = readRecords({ segment, payload, base: firstPage * payloadBytes }, keys);
   if (records !== undefined) return records;
   const place = { file: segmentName(segment), page: firstPage, what: "record" } as const;
   throw new Damaged({ ...place, messages: [] });
 }
 
-function isClosing(batch: Batch): boolean {
-  return recordsOf(batch).at(-1)?.record.kind === "closed";
+function isClosing(batch: Batch, keys: RecordKeys): boolean {
+  return recordsOf(batch, keys).at(-1)?.record.kind === "closed";
 }
 
 /**

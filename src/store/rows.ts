@@ -3,7 +3,7 @@
 import type { Entry, Mailbox, MailboxId, MailboxRole } from "#model/mailbox";
 import type { Attempt, QueueItem, QueueState } from "#model/queue";
 import { unpackFlags } from "./flags.ts";
-import type { Row } from "./views.ts";
+import type { Row, Views } from "./views.ts";
 
 /** Ids are numbers that are never given twice, with a letter before them. */
 export function mailboxId(number: number): MailboxId {
@@ -13,6 +13,13 @@ export function mailboxId(number: number): MailboxId {
 /** -1, which is no mailbox, for what never was an id. */
 export function mailboxNumber(id: MailboxId): number {
   return /^m[1-9]\d{0,14}$/.test(id) ? Number(id.slice(1)) : -1;
+}
+
+/** Sealed in a message's row. */
+export interface MessageFacts {
+  readonly sender: string;
+  readonly recipients: readonly string[];
+  readonly messageIdHeader?: string;
 }
 
 export interface EntryRow {
@@ -46,12 +53,12 @@ export function entriesOf(rows: readonly Row[]): Entry[] {
   return (rows as unknown as EntryRow[]).map(entryOf);
 }
 
-export function mailboxOf(row: Row): Mailbox {
+export function mailboxOf(views: Views, row: Row): Mailbox {
   const role = row["role"] as MailboxRole | null;
   return {
     id: mailboxId(row["number"] as number),
     account: row["account"] as string,
-    name: row["name"] as string,
+    name: views.open<string>(row["name"]),
     ...(role !== null && { role }),
     subscribed: row["subscribed"] === 1,
     uidValidity: row["uid_validity"] as number,
@@ -64,15 +71,14 @@ export function mailboxOf(row: Row): Mailbox {
   };
 }
 
-export function queueItemOf(row: Row): QueueItem {
-  const last = row["last"] as string | null;
+export function queueItemOf(views: Views, row: Row): QueueItem {
   const delayMs = row["delay_ms"] as number | null;
   return {
-    ...(JSON.parse(row["item"] as string) as QueueItem),
+    ...views.open<QueueItem>(row["item"]),
     state: row["state"] as QueueState,
     nextAttemptAtMs: row["next_ms"] as number,
     attempts: row["attempts"] as number,
     ...(delayMs !== null && { delayNotifiedAtMs: delayMs }),
-    ...(last !== null && { last: JSON.parse(last) as Attempt }),
+    ...(row["last"] !== null && { last: views.open<Attempt>(row["last"]) }),
   };
 }

@@ -1,10 +1,12 @@
 /** Reading the ledger from a position to its end: what counts, what is a torn tail, what is damage. */
 
-import { Damaged } from "./damage.ts";
+import { hex } from "#base/bytes";
+import { type Damaged, pageError, type WrongVersion } from "./damage.ts";
 import {
   checkPage,
   firstOfBatch,
   headerBytes,
+  headerOf,
   lastOfBatch,
   type PageFault,
   type PageHeader,
@@ -12,6 +14,7 @@ import {
   storeIdOf,
 } from "./pages.ts";
 import { type Segments, segmentName } from "./segments.ts";
+import { isUnreadable } from "./units.ts";
 
 export interface Position {
   readonly segment: number;
@@ -35,7 +38,7 @@ export interface Tail {
   readonly last: Batch | undefined;
   /** Something stands behind the end in its segment: a torn batch. */
   readonly dirty: boolean;
-  /** Later segments that hold nothing but zeros. */
+  /** Later segments that hold nothing but zeros. Others with strange pages are not used. */
   readonly unused: readonly number[];
   /** Later segments with what is left of a torn batch, and nothing that counts. */
   readonly torn: readonly number[];
@@ -51,6 +54,7 @@ export class PageWindow {
   #segment = -1;
   #first = 0;
   #count = 0;
+  #unreadable: readonly number[] = [];
 
   constructor(segments: Segments) {
     this.#segments = segments;
@@ -59,18 +63,43 @@ export class PageWindow {
   /** Valid until the next call; undefined behind the end of the file. */
   page(segment: number, number: number): Buffer | undefined | Promise<Buffer | undefined> {
     const index = number - this.#first;
-    if (segment === this.#segment && index >= 0 && index < this.#count) return this.#at(index);
-    return this.#load(segment, number);
+    if (segment !== this.#segment || index < 0 || index >= this.#count) {
+      return this.#load(segment, number);
+    }
+    return this.#unreadable.includes(number) ? this.#repaired(number) : this.#at(index);
+  }
+
+  /** From now on a right page stands where a bad one was. */
+  put(number: number, page: Buffer): void {
+    page.copy(this.#at(number - this.#first));
+    this.#unreadable = this.#unreadable.filter((one) => one !== number);
   }
 
   async #load(segment: number, number: number): Promise<Buffer | undefined> {
     this.#segment = -1;
-    const bytes = Math.min(windowPages, await this.#segments.pages(segment)) * pageBytes;
+    this.#unreadable = [];
+    const pages = await this.#segments.pages(segment);
+    const bytes = Math.min(windowPages, pages) * pageBytes;
     if (this.#memory.length < bytes) this.#memory = Buffer.allocUnsafe(bytes);
-    this.#count = await this.#segments.readPages(segment, number, this.#memory);
+    try {
+      this.#count = await this.#segments.readPages(segment, number, this.#memory);
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      this.#count = Math.min(windowPages, pages - number);
+      const memory = this.#memory.subarray(0, this.#count * pageBytes);
+      this.#unreadable = await this.#segments.readAll(segment, number, memory);
+    }
     this.#segment = segment;
     this.#first = number;
-    return this.#count > 0 ? this.#at(0) : undefined;
+    return this.#count > 0 ? this.page(segment, number) : undefined;
+  }
+
+  /** What cannot be read may be the last batch, so it does not count as room that is empty. */
+  async #repaired(number: number): Promise<Buffer> {
+    const right = await this.#segments.repair?.repairPage(this.#segment, number);
+    if (right === undefined) throw pageError(segmentName(this.#segment), number, "unreadable");
+    this.put(number, right.page);
+    return right.page;
   }
 
   #at(index: number): Buffer {
@@ -79,7 +108,9 @@ export class PageWindow {
 }
 
 /**
- * Hands over each whole batch from the position on.
+ * Hands over each whole batch from the position on. A bad page is repaired on the way if it can be;
+ * what void octets stand behind the end is no business of a repair: neither the second copy nor
+ * parity holds them.
  *
  * @throws Damaged when something that was durable cannot be read
  */
@@ -121,10 +152,10 @@ export async function readBatch(
 ): Promise<Batch | undefined> {
   const parts: Buffer[] = [];
   for (let number = at.page; ; number += 1) {
-    const page = await window.page(at.segment, number);
+    const page = await soundPage(window, segments, at.segment, number);
     if (page === undefined) return undefined;
-    const header = checkPage(page, segments.storeId, at.segment, number);
-    if (typeof header === "string" || header.generation !== at.generation) return undefined;
+    const header = headerOf(page);
+    if (header.generation !== at.generation) return undefined;
     if ((header.flags & firstOfBatch) !== (number === at.page ? firstOfBatch : 0)) return undefined;
     parts.push(Buffer.from(page.subarray(headerBytes, headerBytes + header.length)));
     if ((header.flags & lastOfBatch) !== 0) break;
@@ -136,6 +167,22 @@ export async function readBatch(
     generation: at.generation,
     payload: parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts),
   };
+}
+
+async function soundPage(
+  window: PageWindow,
+  segments: Segments,
+  segment: number,
+  number: number,
+): Promise<Buffer | undefined> {
+  const page = await window.page(segment, number);
+  const fault = page === undefined ? "empty" : checkPage(page, segments.storeId, segment, number);
+  if (typeof fault !== "string") return page;
+  if (fault === "future" || fault === "earlier")
+    throw pageError(segmentName(segment), number, fault);
+  const right = await segments.repair?.repairPage(segment, number);
+  if (right !== undefined && page !== undefined) window.put(number, right.page);
+  return right?.page;
 }
 
 /**
@@ -152,53 +199,86 @@ async function inspectRest(
   let dirty = false;
   const unused: number[] = [];
   const torn: number[] = [];
+  /** Where what is missing may have stood, in the segments before. */
+  let suspect: BadPage | undefined;
   for (const segment of numbers.filter((one) => one >= end.segment)) {
     const start = segment === end.segment ? end.page : 0;
-    let firstBad: { page: number; fault: PageFault } | undefined;
+    let firstBad: BadPage | undefined;
+    /** Sound pages of another place: a file that was swapped, or a write that went astray. */
+    let strange: number | undefined;
     let empty = true;
     for (let number = start; ; number += 1) {
       const page = await window.page(segment, number);
       if (page === undefined) break;
       const header: PageHeader | PageFault = checkPage(page, segments.storeId, segment, number);
       if (header !== "empty") empty = false;
-      if (typeof header === "string") firstBad ??= { page: number, fault: header };
-      else if (header.generation > end.generation) throw damageBefore(segment, end, firstBad);
+      if (header === "misplaced") strange ??= number;
+      if (typeof header === "string") firstBad ??= { segment, page: number, fault: header };
+      else if (header.generation > end.generation) {
+        throw damageBefore(segment, end, firstBad ?? suspect);
+      }
     }
-    if (segment === end.segment) dirty = !empty;
-    else if (!empty) torn.push(segment);
-    else if ((await segments.pages(segment)) > 0) unused.push(segment);
+    if (segment === end.segment) {
+      dirty = !empty;
+      if (!empty) suspect = firstBad;
+    } else {
+      if (strange === 0) throw pageError(segmentName(segment), 0, "misplaced");
+      suspect ??= firstBad ?? { segment, page: 0, fault: "empty" };
+      if (!empty && strange === undefined) torn.push(segment);
+      if (empty && (await segments.pages(segment)) > 0) unused.push(segment);
+    }
   }
   return { dirty, unused, torn };
 }
 
+interface BadPage {
+  readonly segment: number;
+  readonly page: number;
+  readonly fault: PageFault;
+}
+
+/** @param segment where a later batch stands */
 function damageBefore(
   segment: number,
   end: Position,
-  firstBad: { page: number; fault: PageFault } | undefined,
-): Damaged {
-  if (firstBad !== undefined) {
-    const what = firstBad.fault === "empty" ? "missing" : firstBad.fault;
-    return new Damaged({ file: segmentName(segment), page: firstBad.page, what, messages: [] });
-  }
-  const isHere = segment === end.segment;
-  return new Damaged({
-    file: segmentName(isHere ? segment : end.segment + 1),
-    page: isHere ? end.page : 0,
-    what: "missing",
-    messages: [],
-  });
+  bad: BadPage | undefined,
+): Damaged | WrongVersion {
+  if (bad !== undefined) return pageError(segmentName(bad.segment), bad.page, bad.fault);
+  return segment <= end.segment + 1
+    ? pageError(segmentName(end.segment), end.page, "empty")
+    : pageError(segmentName(end.segment + 1), 0, "empty");
 }
 
-/** The store's id stands in every page; the first sound page tells it. */
+/** The store's id stands in every page: most first pages tell it, for one may be a stranger's. */
 export async function findStoreId(segments: Segments): Promise<Buffer | undefined> {
-  const window = new PageWindow(segments);
-  for (const segment of await segments.numbers()) {
-    for (let number = 0; ; number += 1) {
-      const page = await window.page(segment, number);
-      if (page === undefined) break;
-      const header = checkPage(page, undefined, segment, number);
-      if (typeof header !== "string") return Buffer.from(storeIdOf(page));
+  const votes = new Map<string, number>();
+  const numbers = await segments.numbers();
+  for (const segment of numbers) {
+    const id = await firstStoreId(segments, segment, 1);
+    if (id !== undefined) votes.set(id, (votes.get(id) ?? 0) + 1);
+  }
+  const [most] = [...votes].sort(([, one], [, other]) => other - one);
+  if (most !== undefined) return Buffer.from(most[0], "hex");
+  for (const segment of numbers) {
+    const id = await firstStoreId(segments, segment, await segments.pages(segment));
+    if (id !== undefined) return Buffer.from(id, "hex");
+  }
+  return undefined;
+}
+
+async function firstStoreId(
+  segments: Segments,
+  segment: number,
+  pages: number,
+): Promise<string | undefined> {
+  const page = Buffer.alloc(pageBytes);
+  for (let number = 0; number < pages; number += 1) {
+    await segments.readAll(segment, number, page);
+    const header = checkPage(page, undefined, segment, number);
+    if (header === "future" || header === "earlier") {
+      throw pageError(segmentName(segment), number, header);
     }
+    if (typeof header !== "string") return hex(storeIdOf(page));
   }
   return undefined;
 }

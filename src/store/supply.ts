@@ -5,6 +5,7 @@ import type { DiskFile } from "#base/disk";
 import { Full } from "#base/errors";
 import { pageBytes } from "./pages.ts";
 import type { Segments } from "./segments.ts";
+import type { TailCopy } from "./tail-copy.ts";
 
 /** After a refusal for want of room, the disk is asked again at most this often. */
 const retryMs = 1000;
@@ -14,6 +15,17 @@ export interface SupplyOptions {
   /** Kept for small acts, so that mail can be deleted when no new mail fits. */
   readonly reserveBytes: number;
   readonly minFreeBytes: number;
+  /** Second copy of the segment in use, and parity of those that are left. */
+  readonly guard?: SupplyGuard;
+  /** Told when there was no room for another segment. */
+  readonly onFull?: () => void;
+}
+
+export interface SupplyGuard {
+  /** @param pages that the segment holds already */
+  copy(segment: number, pages: number): TailCopy;
+  /** @param copied resolves when the second copy is complete, or nothing more can be done for it */
+  left(segment: number, pages: number, copied: Promise<void>): void;
 }
 
 /** Where writing goes on, and what is ready behind. */
@@ -37,6 +49,7 @@ export class Supply {
   /** Prepared and empty, ascending. */
   readonly #ready: { readonly segment: number; readonly pages: number }[];
   #highest: number;
+  #copy: TailCopy | undefined;
   #preparing: Promise<void> | undefined;
   #refusedAtMs = Number.NEGATIVE_INFINITY;
   /** Pages that admitted work will need. */
@@ -53,6 +66,7 @@ export class Supply {
     this.#pages = start.pages;
     this.#ready = start.ready;
     this.#highest = start.highest;
+    this.#copy = options.guard?.copy(start.segment, start.page);
   }
 
   /** @param page undefined to begin the segment at its front */
@@ -81,6 +95,10 @@ export class Supply {
   }
   get file(): DiskFile {
     return this.#file;
+  }
+  /** Pages of the segment in use that are durable in its second copy as well. */
+  get copied(): number {
+    return this.#copy?.pages ?? 0;
   }
   get pagesLeft(): number {
     return this.#pages - this.#page;
@@ -124,9 +142,10 @@ export class Supply {
     for (const resume of waiting) resume();
   }
 
-  /** Marks pages of the segment in use as written. */
-  use(pages: number): void {
-    this.#page += pages;
+  /** Takes note of pages that are durable now at the end of the segment in use. */
+  written(pages: Buffer): void {
+    this.#copy?.written(pages, this.#page);
+    this.#page += pages.length / pageBytes;
   }
 
   /** Goes on to the next segment. @throws Full when there is none */
@@ -137,6 +156,9 @@ export class Supply {
     if (next === undefined) throw new Full("the store has no segment to go on with");
     await this.#file.close();
     this.#file = await this.#segments.openForWriting(next.segment);
+    const { guard } = this.#options;
+    guard?.left(this.#segment, this.#page, this.#copy?.close() ?? Promise.resolve());
+    this.#copy = guard?.copy(next.segment, 0);
     this.#segment = next.segment;
     this.#page = 0;
     this.#pages = next.pages;
@@ -145,6 +167,7 @@ export class Supply {
 
   async close(): Promise<void> {
     await this.#preparing;
+    await this.#copy?.close();
     await this.#file.close();
   }
 
@@ -168,6 +191,7 @@ export class Supply {
       .catch(() => {
         // Whatever the disk said, there is no segment: callers see Full, and it is tried again.
         this.#refusedAtMs = this.#clock.tickMs();
+        this.#options.onFull?.();
       })
       .finally(() => {
         this.#preparing = undefined;

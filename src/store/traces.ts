@@ -1,26 +1,32 @@
 /** The story of each transaction, from its record and what happened to it since. */
 
 import type { TraceStore } from "#contracts/store";
+import type { Account } from "#model/people";
 import type { TraceStatus, TraceStep, TraceSummary } from "#model/trace";
+import type { RecordReader } from "./reader.ts";
 import type { AcceptedRecord, RefusedRecord } from "./records.ts";
-import type { Segments } from "./segments.ts";
+import type { MessageFacts } from "./rows.ts";
 import type { Row, Views } from "./views.ts";
 
 /** Rows looked through at once, so that a search over years does not hold everybody up. */
 const searchRows = 5000;
 
-export function traceStore(views: Views, segments: Segments): TraceStore {
-  const summary = (row: Row): TraceSummary => summaryOf(row, statusOf(views, row));
+export function traceStore(views: Views, reader: RecordReader): TraceStore {
+  const summary = (row: Row, facts: MessageFacts): TraceSummary =>
+    summaryOf(row, facts, statusOf(views, row));
   return {
     async find({ text, sinceMs = 0, limit }) {
-      const pattern = text === undefined ? null : `%${text.replace(/[\\%_]/g, "\\$&")}%`;
+      const wanted = text?.toLowerCase();
       const sql = `SELECT * FROM (SELECT * FROM message WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2)
-        WHERE status <> 'appended' AND at_ms >= ?3 AND (?4 IS NULL OR sender LIKE ?4 ESCAPE '\\'
-        OR recipients LIKE ?4 ESCAPE '\\' OR message_id LIKE ?4 ESCAPE '\\') ORDER BY seq DESC LIMIT ?5`;
+        WHERE status <> 'appended' AND at_ms >= ?3 ORDER BY seq DESC`;
       const found: TraceSummary[] = [];
       let before = Number.MAX_SAFE_INTEGER;
       while (found.length < limit) {
-        found.push(...views.all(sql, before, searchRows, sinceMs, pattern, limit).map(summary));
+        for (const row of views.all(sql, before, searchRows, sinceMs)) {
+          const facts = views.open<MessageFacts>(row["facts"]);
+          if (wanted === undefined || holds(facts, wanted)) found.push(summary(row, facts));
+          if (found.length === limit) return found;
+        }
         const edge = `SELECT min(seq) AS first FROM
           (SELECT seq FROM message WHERE seq < ? ORDER BY seq DESC LIMIT ?)`;
         const first = views.get(edge, before, searchRows)?.["first"] as number | null;
@@ -28,23 +34,21 @@ export function traceStore(views: Views, segments: Segments): TraceStore {
         before = first;
         await new Promise((resolve) => setImmediate(resolve));
       }
-      return found.slice(0, limit);
+      return found;
     },
 
     async show(id) {
       const row = views.get("SELECT * FROM message WHERE id = ? AND status <> 'appended'", id);
       if (row === undefined) return undefined;
-      const bytes = row["json_bytes"] as number;
-      const extent = [row["segment"] as number, row["json_at"] as number, bytes] as const;
-      const json = (await segments.read(extent, 0, bytes)).toString();
-      const record = JSON.parse(json) as AcceptedRecord | RefusedRecord;
+      const record = (await reader.record(row)) as AcceptedRecord | RefusedRecord;
       const steps =
         record.kind === "accepted" ? acceptedSteps(views, record) : refusedSteps(record);
       const sql = "SELECT json FROM step WHERE message = ? ORDER BY seq";
       for (const later of views.all(sql, row["seq"] as number)) {
-        steps.push(JSON.parse(later["json"] as string) as TraceStep);
+        steps.push(views.open<TraceStep>(later["json"]));
       }
-      return { ...summary(row), steps: steps.sort((one, two) => one.atMs - two.atMs) };
+      const facts = views.open<MessageFacts>(row["facts"]);
+      return { ...summary(row, facts), steps: steps.sort((one, two) => one.atMs - two.atMs) };
     },
   };
 }
@@ -59,17 +63,22 @@ function statusOf(views: Views, row: Row): TraceStatus {
   return states.has("dropped") ? "dropped" : "delivered";
 }
 
-function summaryOf(row: Row, status: TraceStatus): TraceSummary {
-  const messageIdHeader = row["message_id"] as string | null;
+function holds({ sender, recipients, messageIdHeader }: MessageFacts, wanted: string): boolean {
+  const texts = [sender, ...recipients, messageIdHeader ?? ""];
+  return texts.some((one) => one.toLowerCase().includes(wanted));
+}
+
+function summaryOf(row: Row, facts: MessageFacts, status: TraceStatus): TraceSummary {
+  const { messageIdHeader } = facts;
   return {
     id: row["id"] as string,
     atMs: row["at_ms"] as number,
     direction: row["direction"] as TraceSummary["direction"],
-    from: row["sender"] as string,
-    to: JSON.parse(row["recipients"] as string) as string[],
+    from: facts.sender,
+    to: facts.recipients,
     sizeBytes: row["size"] as number,
     status,
-    ...(messageIdHeader !== null && { messageIdHeader }),
+    ...(messageIdHeader !== undefined && { messageIdHeader }),
   };
 }
 
@@ -83,8 +92,9 @@ function acceptedSteps(views: Views, record: AcceptedRecord): TraceStep[] {
   for (const { account, mailbox } of deliveries) {
     const known = views.get("SELECT json FROM account WHERE id = ?", account)?.["json"];
     const name = views.get("SELECT name FROM mailbox WHERE number = ?", mailbox)?.["name"];
-    const who = known === undefined ? account : JSON.parse(known as string).address;
-    add("delivered", `to ${name ?? "a mailbox removed since"} of ${who}`);
+    const who = known === undefined ? account : views.open<Account>(known).address;
+    const where = name == null ? "a mailbox removed since" : views.open<string>(name);
+    add("delivered", `to ${where} of ${who}`);
   }
   for (const { recipient } of queue) add("queued", `for ${recipient}`);
   return steps;

@@ -13,7 +13,7 @@ import type { Store } from "#contracts/store";
 import type { Submission } from "#contracts/submission";
 import type { Reply } from "#model/reply";
 import type { Verdict } from "#model/verdict";
-import { openStore } from "#store";
+import { fixedMaster, openStore } from "#store";
 
 export const ada: Person = { id: "ada1", address: "ada@example.org", displayName: "Ada" };
 export const bob: Person = { id: "bob1", address: "bob@example.org", displayName: "Bob" };
@@ -103,6 +103,7 @@ function directoryOf(people: readonly Person[]): Directory {
 
 async function openTemporary(folder: string): Promise<Store> {
   const store = await openStore({
+    master: fixedMaster,
     disk: realDisk,
     clock: systemClock,
     random: systemRandom,

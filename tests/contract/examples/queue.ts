@@ -1,0 +1,108 @@
+/** The queue of mail that leaves. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Store } from "#contracts/store";
+import { acceptMail, mail, messageId } from "../../../src/store/fixture.ts";
+import type { Opening } from "../model/compare.ts";
+import { attemptOf, idsOf, item, openWithAlice } from "./kit.ts";
+
+export function queueContract(open: Opening): void {
+  const newStore = async (): Promise<Store> => (await openWithAlice(open)).store;
+
+  describe("QueueStore", () => {
+    test("an item waits, is tried, held, released and delivered", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      await acceptMail(store, 1, mail("out"), { deliveries: [], queue: [item] });
+      const sizeBytes = await store.messages.sizeBytes(messageId(1));
+      const first = { ...item, message: messageId(1), sizeBytes, state: "waiting", attempts: 0 };
+      assert.deepEqual(await queue.get("q1"), first);
+      const attempt = attemptOf("deferred", 11);
+      await queue.attempted("q1", attempt, 50);
+      const tried = { ...first, attempts: 1, nextAttemptAtMs: 50, last: attempt };
+      assert.deepEqual(await queue.get("q1"), tried);
+      assert.equal(await queue.change("q1", "hold", "admin", 12), true);
+      assert.equal(await queue.change("q1", "hold", "admin", 12), false);
+      assert.equal(await queue.nextDueAtMs(), undefined);
+      await queue.attempted("q1", attemptOf("deferred", 13), 60);
+      assert.equal((await queue.get("q1"))?.state, "held", "a try does not end a hold");
+      assert.equal(await queue.change("q1", "release", "admin", 14), true);
+      assert.equal(await queue.change("q1", "release", "admin", 14), false);
+      assert.equal(await queue.nextDueAtMs(), 14);
+      await queue.delayNotified("q1", 15);
+      await queue.attempted("q1", attemptOf("delivered", 16));
+      const last = await queue.get("q1");
+      assert.deepEqual(
+        [last?.state, last?.attempts, last?.delayNotifiedAtMs],
+        ["delivered", 3, 15],
+      );
+      for (const act of ["hold", "release", "drop", "retry"] as const) {
+        assert.equal(await queue.change("q1", act, "admin", 17), false, `${act} comes too late`);
+      }
+      assert.deepEqual(await queue.counts(), { ...none, delivered: 1 });
+    });
+
+    test("the administrator drops and retries", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      const items = ["q1", "q2"].map((id) => ({ ...item, id, nextAttemptAtMs: 900 }));
+      await acceptMail(store, 1, mail("out"), { deliveries: [], queue: items });
+      assert.equal(await queue.change("q1", "retry", "admin", 20), true);
+      assert.deepEqual(idsOf(await queue.due(20, 5)), ["q1"]);
+      assert.equal(await queue.change("q2", "hold", "admin", 21), true);
+      assert.equal(await queue.change("q2", "retry", "admin", 22), true);
+      assert.equal(await queue.change("q1", "drop", "admin", 23), true);
+      assert.deepEqual(idsOf(await queue.due(1000, 5)), ["q2"]);
+      assert.deepEqual(await queue.counts(), { ...none, waiting: 1, dropped: 1 });
+      assert.equal((await store.stats()).queued, 1);
+    });
+
+    test("what is due comes oldest first, up to the limit", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      assert.equal(await queue.nextDueAtMs(), undefined);
+      const moments = [30, 10, 20, 10];
+      const items = moments.map((nextAttemptAtMs, nth) => ({
+        ...item,
+        id: `q${nth}`,
+        queuedAtMs: 9 - nth,
+        nextAttemptAtMs,
+      }));
+      await acceptMail(store, 1, mail("out"), { deliveries: [], queue: items });
+      assert.deepEqual(idsOf(await queue.due(20, 9)), ["q3", "q1", "q2"]);
+      assert.deepEqual(idsOf(await queue.due(20, 2)), ["q3", "q1"]);
+      assert.deepEqual(await queue.due(9, 9), []);
+      assert.equal(await queue.nextDueAtMs(), 10);
+    });
+
+    test("is listed by state and domain", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      const recipients = ["a@one.example", "b@ONE.example", "c@two.example"];
+      const items = recipients.map((recipient, nth) => ({ ...item, id: `q${nth}`, recipient }));
+      await acceptMail(store, 1, mail("out"), { deliveries: [], queue: items });
+      await queue.change("q1", "hold", "admin", 12);
+      const list = async (filter: Omit<Parameters<typeof queue.list>[0], "limit">) =>
+        idsOf(await queue.list({ ...filter, limit: 9 })).sort();
+      assert.deepEqual(await list({}), ["q0", "q1", "q2"]);
+      assert.deepEqual(await list({ domain: "One.Example" }), ["q0", "q1"]);
+      assert.deepEqual(await list({ state: "waiting" }), ["q0", "q2"]);
+      assert.deepEqual(await list({ state: "held", domain: "one.example" }), ["q1"]);
+      assert.deepEqual(await list({ domain: "three.example" }), []);
+      assert.equal((await queue.list({ limit: 2 })).length, 2);
+    });
+
+    test("what is not in it is not changed by anything", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      assert.equal(await queue.get("none"), undefined);
+      await queue.attempted("none", attemptOf("failed", 1));
+      await queue.delayNotified("none", 1);
+      assert.equal(await queue.change("none", "drop", "admin", 1), false);
+      assert.deepEqual(await queue.counts(), none);
+    });
+  });
+}
+
+const none = { waiting: 0, held: 0, delivered: 0, failed: 0, dropped: 0 };
