@@ -1,9 +1,11 @@
 /** `npm run bench [-- NAME OPTIONS]`: measurements side by side with peers; never part of a test. */
 
 import { benchSmtp } from "./smtp.ts";
+import { benchStore } from "./store.ts";
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   smtp: benchSmtp,
+  store: benchStore,
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -17,12 +17,20 @@ const debianPackages = [
   ["curl", "/usr/bin/curl"],
   ["fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"],
   ["iproute2", "/usr/bin/ss"],
+  ["memcached", "/usr/bin/memcached"],
   ["mutt", "/usr/bin/mutt"],
+  ["opensc", "/usr/bin/pkcs11-tool"],
   ["openssl", "/usr/bin/openssl"],
   ["postfix", "/usr/sbin/postfix"],
+  ["python3-cryptography", "/usr/lib/python3/dist-packages/cryptography/__init__.py"],
   ["python3-dkim", "/usr/lib/python3/dist-packages/dkim/__init__.py"],
   ["python3-nacl", "/usr/lib/python3/dist-packages/nacl/__init__.py"],
+  ["softhsm2", "/usr/bin/softhsm2-util"],
   ["swaks", "/usr/bin/swaks"],
+  ["swift-account", "/usr/bin/swift-account-server"],
+  ["swift-container", "/usr/bin/swift-container-server"],
+  ["swift-object", "/usr/bin/swift-object-server"],
+  ["swift-proxy", "/usr/bin/swift-proxy-server"],
 ];
 
 const jobs = {

@@ -29,6 +29,7 @@ export const typeExceptions: readonly (readonly [from: string, to: string])[] = 
 /** Rooms on floor 4 that may use a neighbour after all. */
 export const neighbourExceptions: readonly (readonly [from: string, to: string])[] = [
   ["transport/queue", "transport/smtp-client"],
+  ["store/backup", "store"],
 ];
 
 /** These rooms have no hands: DNS, clock, bytes and engines come in as arguments. */

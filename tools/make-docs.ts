@@ -31,8 +31,6 @@ const promised: readonly (readonly [noun: string, verbs: string])[] = [
   ["quarantine", "list"],
   ["allow", "list"],
   ["store", "scrub repair"],
-  ["backup", "create verify restore drill"],
-  ["witness", "head prove verify"],
   ["plan", "show rules verify"],
 ];
 

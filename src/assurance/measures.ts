@@ -90,6 +90,15 @@ export function deliveryFigures(samples: readonly Sample[]): readonly DeliveryFi
   });
 }
 
+/** Of one histogram, its series added up; undefined while nothing was measured. */
+export function quantileOf(
+  samples: readonly Sample[],
+  name: string,
+  share: number,
+): number | undefined {
+  return quantile(bucketsOf(samples.filter((one) => one.name === `${name}_bucket`)), share);
+}
+
 /** Upper bound and how many were at most that, ascending. */
 export type Buckets = readonly (readonly [bound: number, below: number])[];
 

@@ -9,29 +9,81 @@ import { ExitError, exitCodes } from "./exit.ts";
 export interface AdminClient {
   get<Value>(path: string): Promise<Value>;
   send<Value>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<Value>;
+  /** Posts, and the answer is octets. */
+  octets(path: string, body: unknown): Promise<Buffer>;
+  /**
+   * Posts what takes long: `onLine` gets each line of progress.
+   *
+   * @returns the line with the result
+   */
+  lines<Value>(path: string, body: unknown, onLine: (line: Line) => void): Promise<Value>;
 }
 
-const timeoutMs = 60_000;
+/** One line of an answer that comes bit by bit; the last one has a result, or an error. */
+export interface Line {
+  readonly done?: number;
+  readonly of?: number;
+  /** Something that is ready. */
+  readonly part?: unknown;
+  readonly result?: unknown;
+  readonly error?: string;
+  readonly status?: number;
+  readonly damage?: { readonly named: readonly string[] };
+}
 
-export function adminClient(dataFolder: string): AdminClient {
-  const call = async <Value>(method: string, path: string, body?: unknown): Promise<Value> => {
-    const { status, text } = await roundTrip(dataFolder, method, path, body);
-    const answer = parsed(text);
-    if (status === 400) throw new ExitError(exitCodes.usage, answer.error ?? "bad request");
-    if (status === 403) throw new ExitError(exitCodes.notPermitted, answer.error ?? "denied");
-    if (status === 404) throw new ExitError(exitCodes.cannotOpen, answer.error ?? "no such thing");
-    if (status === 503)
-      throw new ExitError(exitCodes.tryAgain, answer.error ?? "not available now");
-    if (status >= 400) throw new ExitError(exitCodes.failed, answer.error ?? `status ${status}`);
-    return answer as Value;
+/** @param timeoutMs how long the hub may say nothing */
+export function adminClient(dataFolder: string, timeoutMs: number = 60_000): AdminClient {
+  const ask = async (
+    method: string,
+    path: string,
+    body?: unknown,
+    onData?: (chunk: Buffer) => void,
+  ): Promise<Buffer> => {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const what = { method, path, timeoutMs };
+    const { status, octets } = await roundTrip(dataFolder, what, sent, onData);
+    if (status < 400) return octets;
+    throw exitErrorOf(status, parsed(octets));
   };
-  return { get: (path) => call("GET", path), send: call };
+  const call = async <Value>(method: string, path: string, body?: unknown): Promise<Value> =>
+    parsed(await ask(method, path, body)) as Value;
+  return {
+    get: (path) => call("GET", path),
+    send: call,
+    octets: (path, body) => ask("POST", path, body),
+    async lines<Value>(path: string, body: unknown, onLine: (line: Line) => void): Promise<Value> {
+      let last: Line = {};
+      /** Of a line whose end has not come: some are as long as a message. */
+      let pieces: Buffer[] = [];
+      await ask("POST", path, body, (chunk) => {
+        let from = 0;
+        for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
+          last = parsed(Buffer.concat([...pieces, chunk.subarray(from, end)]));
+          pieces = [];
+          from = end + 1;
+          onLine(last);
+        }
+        pieces.push(chunk.subarray(from));
+      });
+      if (last.result !== undefined) return last.result as Value;
+      throw exitErrorOf(last.status ?? 500, last);
+    },
+  };
+}
+
+function exitErrorOf(status: number, { error }: Line): ExitError {
+  if (status === 400) return new ExitError(exitCodes.usage, error ?? "bad request");
+  if (status === 403) return new ExitError(exitCodes.notPermitted, error ?? "denied");
+  if (status === 404) return new ExitError(exitCodes.cannotOpen, error ?? "no such thing");
+  if (status === 422) return new ExitError(exitCodes.configuration, error ?? "misconfigured");
+  if (status === 503) return new ExitError(exitCodes.tryAgain, error ?? "not available now");
+  return new ExitError(exitCodes.failed, error ?? `status ${status}`);
 }
 
 /** A hub that another version serves may answer with something else than JSON. */
-function parsed(text: string): { error?: string } {
+function parsed(octets: Buffer): Line {
   try {
-    return JSON.parse(text) as { error?: string };
+    return JSON.parse(octets.toString("utf8")) as Line;
   } catch {
     return {};
   }
@@ -39,10 +91,10 @@ function parsed(text: string): { error?: string } {
 
 function roundTrip(
   dataFolder: string,
-  method: string,
-  path: string,
-  body: unknown,
-): Promise<{ status: number; text: string }> {
+  { timeoutMs, ...what }: { method: string; path: string; timeoutMs: number },
+  body: string | undefined,
+  onData?: (chunk: Buffer) => void,
+): Promise<{ status: number; octets: Buffer }> {
   const secret = readSecret(join(dataFolder, "hub/admin.secret"));
   return new Promise((resolve, reject) => {
     const down = (error?: Error): void =>
@@ -54,23 +106,18 @@ function roundTrip(
       );
     const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
     const socketPath = join(dataFolder, "hub/admin.sock");
-    const outgoing = request(
-      { socketPath, method, path, headers, timeout: timeoutMs },
-      (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-        incoming.on("error", down);
-        incoming.on("end", () =>
-          resolve({
-            status: incoming.statusCode ?? 500,
-            text: Buffer.concat(chunks).toString("utf8"),
-          }),
-        );
-      },
-    );
+    const outgoing = request({ socketPath, ...what, headers, timeout: timeoutMs }, (incoming) => {
+      const chunks: Buffer[] = [];
+      const isTaken = onData !== undefined && incoming.statusCode === 200;
+      incoming.on("data", (chunk: Buffer) => void (isTaken ? onData(chunk) : chunks.push(chunk)));
+      incoming.on("error", down);
+      incoming.on("end", () =>
+        resolve({ status: incoming.statusCode ?? 500, octets: Buffer.concat(chunks) }),
+      );
+    });
     outgoing.on("error", down);
     outgoing.on("timeout", () => outgoing.destroy(new Error("no answer")));
-    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    outgoing.end(body);
   });
 }
 

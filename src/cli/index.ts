@@ -1,14 +1,18 @@
 /** The postern command: a table of nouns and verbs (DESIGN §6). */
 
 import { Command, CommanderError } from "commander";
+import { addBackupCommands } from "./commands/backup.ts";
 import { addCheckCommands } from "./commands/check.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDnsCommands } from "./commands/dns.ts";
 import { addMailCommands } from "./commands/mail.ts";
 import { addMeasureCommands } from "./commands/measure.ts";
+import { addMessageCommands } from "./commands/message.ts";
 import { addPeopleCommands } from "./commands/people.ts";
+import { addRetentionCommands } from "./commands/retention.ts";
 import { dataOf } from "./commands/shared.ts";
 import { addStoreCommands } from "./commands/store.ts";
+import { addWitnessCommands } from "./commands/witness.ts";
 import { exitCodeOf, exitCodes, say } from "./exit.ts";
 import { type UpFacts, up } from "./up/index.ts";
 import { runOne } from "./up/one.ts";
@@ -22,6 +26,7 @@ Examples:
   postern trace find ana@example.org    what happened to her mail
   postern queue list                    what waits to leave
   postern status                        are the links up, what is kept, what waits
+  postern backup create                 a backup, while mail comes in
   postern config describe               every parameter with its default
 
 Exit codes: 0 ok, 1 failed, 2 findings, 64 usage, 66 cannot open, 69 service down,
@@ -107,7 +112,11 @@ function commandTable(facts: UpFacts): Command {
   addConfigCommands(program);
   addPeopleCommands(program);
   addMailCommands(program);
+  addMessageCommands(program);
+  addRetentionCommands(program);
   addStoreCommands(program);
+  addBackupCommands(program);
+  addWitnessCommands(program);
   addMeasureCommands(program);
   addDnsCommands(program);
   addCheckCommands(program);

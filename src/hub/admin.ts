@@ -5,26 +5,37 @@ import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import type { Clock } from "#base/clock";
 import { Denied, Misconfigured, Unavailable } from "#base/errors";
+import type { Directory } from "#contracts/directory";
 import type { Keyring } from "#contracts/keyring";
-import type { Store } from "#contracts/store";
 import type { AdminFault, AdminOutcome, DirectoryAdmin } from "#directory";
 import { dnsRecord } from "#identity/dkim";
 import type { QueueState } from "#model/queue";
+import type { OpenStore } from "#store";
+import { backupRoutes } from "./admin-backup.ts";
+import { body, whole } from "./admin-input.ts";
+import { auditRoutes, retentionRoutes } from "./admin-retention.ts";
+import { storeRoutes } from "./admin-store.ts";
+import type { Backups } from "./backups.ts";
 import type { HubEvents } from "./events.ts";
+import type { LedgerHistory } from "./ledger-history.ts";
 
 export interface AdminPorts {
-  readonly store: Store;
-  readonly directory: DirectoryAdmin;
+  readonly store: OpenStore;
+  readonly directory: DirectoryAdmin & Pick<Directory, "person" | "personByAddress">;
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly events: HubEvents;
   readonly status: () => Promise<object>;
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string>;
   readonly figures: () => readonly object[];
   /** Ends the web sessions of an address: whoever knew the old password is out. */
   readonly signOut: (address: string) => void;
   /** Wakes the queue after an administrator's act. */
   readonly queued: () => void;
+  /** Destroys what was deleted, now. */
+  readonly erase: () => Promise<object>;
+  readonly history: LedgerHistory;
+  readonly backups: Backups;
 }
 
 const name = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(320));
@@ -34,6 +45,7 @@ const newAccount = v.strictObject({
   displayName: v.optional(v.pipe(v.string(), v.maxLength(200)), ""),
   password: v.pipe(v.string(), v.maxLength(1024)),
 });
+const endedLog = v.strictObject({ log: name });
 const newPassword = v.strictObject({ password: newAccount.entries.password });
 const newAlias = v.strictObject({
   address: name,
@@ -50,8 +62,8 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
   app.notFound((c) => c.json({ error: "no such thing" }, 404));
   app.get("/status", async (c) => c.json(await ports.status()));
   app.get("/measure", (c) => c.json(ports.figures()));
-  app.get("/metrics", (c) =>
-    c.text(ports.metrics(), 200, {
+  app.get("/metrics", async (c) =>
+    c.text(await ports.metrics(), 200, {
       "Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8",
     }),
   );
@@ -65,7 +77,21 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
     return c.json(found);
   });
   app.get("/trace/:id", async (c) => found(c, await ports.store.traces.show(c.req.param("id"))));
-  app.get("/store/stats", async (c) => c.json(await ports.store.stats()));
+  app.get("/witness/head", async (c) => c.json(await ports.history.head()));
+  app.get("/witness/keys", (c) => c.json(ports.history.keys()));
+  app.get("/witness/proof/:id", async (c) =>
+    found(c, await ports.history.prove(c.req.param("id"))),
+  );
+  app.post("/witness/renew", async (c) => {
+    const wish = await body(c, endedLog);
+    const log = await ports.history.renew(wish.log);
+    ports.events.adminActed(`end the log ${wish.log} and begin ${log}`, by);
+    return c.json({ log });
+  });
+  storeRoutes(app, ports, by);
+  retentionRoutes(app, ports, by);
+  auditRoutes(app, ports, by);
+  backupRoutes(app, ports, by);
   return app;
 }
 
@@ -170,30 +196,6 @@ function queueRoutes(app: Hono, ports: AdminPorts, by: string): void {
 
 function found(c: Context, value: object | undefined): Response | Promise<Response> {
   return value === undefined ? c.notFound() : c.json(value);
-}
-
-function whole(c: Context, query: string, otherwise: number): number {
-  const text = c.req.query(query);
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new HTTPException(400, { message: `${query} must be a whole number` });
-  }
-  return value;
-}
-
-async function body<Schema extends v.GenericSchema>(
-  c: Context,
-  schema: Schema,
-): Promise<v.InferOutput<Schema>> {
-  const given: unknown = await c.req.json().catch(() => undefined);
-  const outcome = v.safeParse(schema, given);
-  if (outcome.success) return outcome.output;
-  const issue = outcome.issues[0];
-  const where = v.getDotPath(issue);
-  throw new HTTPException(400, {
-    message: `${where === null ? "" : `${where}: `}${issue.message}`,
-  });
 }
 
 /** The only table from failures to HTTP statuses here. */

@@ -1,15 +1,19 @@
 /** What the console and `postern` ask about the whole: gathered, never computed twice. */
 
 import { deliveryFigures } from "#assurance/measures";
+import { backupRow } from "./backup-row.ts";
+import type { Backups } from "./backups.ts";
 import type { ConsoleFacts, HealthRow } from "./console-page.ts";
 import type { Edges } from "./edges.ts";
 import type { Inside } from "./inside.ts";
 import type { ProbeName, Probes } from "./probes.ts";
+import { keptRow, type StoreFacts, sealRows, sealState, storeFacts } from "./store-facts.ts";
 
 export function consoleFacts(
   inside: Inside,
   edges: Edges,
   probes: Probes,
+  backups: Pick<Backups, "state">,
 ): { status(): Promise<object>; page(): Promise<ConsoleFacts> } {
   const startedAtMs = inside.clock.nowMs();
   return {
@@ -24,23 +28,31 @@ export function consoleFacts(
         probes: Object.fromEntries(probes.results()),
         queue: await store.queue.counts(),
         store: await store.stats(),
+        care: careOf(await storeFacts(inside, backups)),
+        sealed: await sealState(inside),
         delivery: deliveryFigures(inside.registry.samples()),
       };
     },
     async page() {
       const { settings, store, directory, clock, registry } = inside;
       const queued = await store.queue.counts();
+      const kept = await storeFacts(inside, backups);
       return {
         hostname: settings.hostname,
         version: settings.version,
         atMs: clock.nowMs(),
-        health: await health(inside, edges, probes),
+        health: [
+          ...(await health(inside, edges, probes, kept)),
+          ...sealRows(await sealState(inside), clock.nowMs()),
+          backupRow(backups.state(), clock.nowMs()),
+        ],
         legs: deliveryFigures(registry.samples()).map((one) => ({
           path: one.path,
           count: one.count,
           ...(one.p50Seconds !== undefined && { p50Ms: one.p50Seconds * 1000 }),
           ...(one.p95Seconds !== undefined && { p95Ms: one.p95Seconds * 1000 }),
         })),
+        store: kept,
         messages: await store.traces.find({ limit: 15 }),
         accounts: directory.accounts().map(({ address }) => address),
         queued,
@@ -49,9 +61,13 @@ export function consoleFacts(
   };
 }
 
-async function health(inside: Inside, edges: Edges, probes: Probes): Promise<HealthRow[]> {
+async function health(
+  inside: Inside,
+  edges: Edges,
+  probes: Probes,
+  kept: StoreFacts,
+): Promise<HealthRow[]> {
   const { store, keyring, settings } = inside;
-  const stats = await store.stats();
   const queue = await store.queue.counts();
   const keys = await keyring.dkimKeys(settings.domain).catch(() => undefined);
   const link = (name: "edge-smtp" | "edge-web", question: string, down: string): HealthRow =>
@@ -63,11 +79,7 @@ async function health(inside: Inside, edges: Edges, probes: Probes): Promise<Hea
     link("edge-web", "Can people reach the webmail?", "it shows that the mail is away"),
     door(probes, "read", "Can people read their mail?"),
     door(probes, "send", "Can people send mail?"),
-    {
-      question: "Is mail kept?",
-      state: "good",
-      answer: `${stats.messages} messages, ${(stats.sizeBytes / 1_048_576).toFixed(0)} MiB in ${stats.segments} segments`,
-    },
+    keptRow(kept),
     {
       question: "Does mail leave?",
       state: queue.held > 0 ? "caution" : "good",
@@ -87,6 +99,13 @@ async function health(inside: Inside, edges: Edges, probes: Probes): Promise<Hea
             answer: keys.map(({ selector }) => selector).join(", "),
           },
   ];
+}
+
+/** In short, for scripts that watch. */
+function careOf({ health: found, flushP99Seconds }: StoreFacts): object {
+  const { repairs: _all, damaged, ...counts } = found;
+  const p99 = flushP99Seconds === undefined ? {} : { flushP99Seconds };
+  return { ...counts, damaged: damaged.length, ...p99 };
 }
 
 function door(probes: Probes, name: ProbeName, question: string): HealthRow {

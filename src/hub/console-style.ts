@@ -37,7 +37,15 @@ pre{margin:0;font:13px/20px ui-monospace,monospace}
 .messages td:nth-child(2)::before{content:"from ";color:var(--quiet)}
 .messages td:nth-child(3)::before{content:"to ";color:var(--quiet)}
 .messages td:first-child{color:var(--quiet)}}
+h3{font-size:14px;margin:16px 0 4px;color:var(--danger)}
+.scrubbed{margin:16px 0 0}.scrubbed label{margin:0 0 4px;font-weight:400;color:var(--quiet)}
+progress{width:100%;height:8px;appearance:none;border:0;border-radius:4px;overflow:hidden;background:var(--line);accent-color:var(--accent)}
+progress::-webkit-progress-bar{background:var(--line)}
+progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
+.findings>li{padding:6px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
+.findings ul{padding-left:16px}
 dl{display:flex;flex-wrap:wrap;gap:8px 24px;margin:0}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(128px,1fr))}
 dt{color:var(--quiet)}dd{margin:0;font-size:20px;line-height:26px}
 code{font:13px/18px ui-monospace,monospace}
 .narrow{display:block;max-width:380px;margin-top:12vh;background:var(--paper);border:1px solid var(--line);

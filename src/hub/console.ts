@@ -48,8 +48,8 @@ export function consoleApp(ports: ConsolePorts): Hono {
   });
   // Routes that are mounted ask the outermost application what "not found" looks like.
   app.notFound((c) => c.json({ error: "no such thing" }, 404));
-  app.get("/metrics", (c) =>
-    c.text(ports.metrics(), 200, {
+  app.get("/metrics", async (c) =>
+    c.text(await ports.metrics(), 200, {
       "Content-Type": "application/openmetrics-text; version=1.0.0; charset=utf-8",
     }),
   );

@@ -8,20 +8,31 @@ import { openMetricsText } from "#base/measures";
 import type { Endpoint, Listener } from "#base/net";
 import type { Submit } from "#contracts/submission";
 import type { AdminPorts } from "./admin.ts";
+import type { Backups } from "./backups.ts";
 import { adminApp, consoleApp, listenHttp } from "./console.ts";
 import { consoleFacts } from "./console-facts.ts";
 import type { Edges } from "./edges.ts";
 import { type Inside, readText } from "./inside.ts";
+import type { LedgerHistory } from "./ledger-history.ts";
+import type { Maintenance } from "./maintenance.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { type Probes, startProbes } from "./probes.ts";
 import { submissionServer } from "./submission.ts";
 import { type WebDoor, webService } from "./web-service.ts";
+
+/** What goes on in the store by itself, and administrators may ask of. */
+export interface Keeping {
+  readonly maintenance: Maintenance;
+  readonly history: LedgerHistory;
+  readonly backups: Backups;
+}
 
 /** Opens all doors or none. */
 export async function startDoors(
   inside: Inside,
   edges: Edges,
   outgoing: Outgoing,
+  keeping: Keeping,
 ): Promise<AsyncDisposable> {
   await using opening = new AsyncDisposableStack();
   const { settings } = inside;
@@ -31,7 +42,7 @@ export async function startDoors(
   opening.use(await imapDoor(inside, tls));
   opening.use(await submissionDoor(inside, tls, outgoing.submit));
   const probes = opening.use(startProbes(inside, edges));
-  const more = { probes, web };
+  const more = { probes, web, ...keeping };
   for (const door of await administrationDoors(inside, edges, outgoing, more)) opening.use(door);
   return opening.move();
 }
@@ -106,22 +117,34 @@ function tlsDoor(
   });
 }
 
+/** What administrators ask about or act on besides the store. */
+interface Administered extends Keeping {
+  readonly probes: Probes;
+  readonly web: WebDoor;
+}
+
 async function administrationDoors(
   inside: Inside,
   edges: Edges,
   outgoing: Outgoing,
-  { probes, web }: { readonly probes: Probes; readonly web: WebDoor },
+  { probes, web, maintenance, history, backups }: Administered,
 ): Promise<Listener[]> {
-  const { settings, registry } = inside;
-  const facts = consoleFacts(inside, edges, probes);
+  const { settings, registry, storeMeasures, store, clock } = inside;
+  const facts = consoleFacts(inside, edges, probes, backups);
   const ports: AdminPorts = {
     ...inside,
     queued: outgoing.wake,
+    erase: () => maintenance.erase(),
+    history,
+    backups,
     signOut(address) {
       const person = inside.directory.personByAddress(address);
       if (person !== undefined) web.signOut(person.id);
     },
-    metrics: () => openMetricsText(registry, edges.samples()),
+    async metrics() {
+      await storeMeasures.look(store, clock.nowMs());
+      return openMetricsText(registry, edges.samples());
+    },
     status: facts.status,
     figures: () => deliveryFigures([...registry.samples(), ...edges.samples()]),
   };

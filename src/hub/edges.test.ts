@@ -7,7 +7,7 @@ import { Registry } from "#base/measures";
 import { seededRandom } from "#base/random";
 import { linkPair } from "#contracts/link";
 import type { Refusal } from "#contracts/store";
-import { openStore } from "#store";
+import { fixedMaster, openStore } from "#store";
 import { fakeClock } from "../../tests/kit/fake-clock.ts";
 import { refusalKeeper } from "./edges.ts";
 import { hubEvents } from "./events.ts";
@@ -33,6 +33,7 @@ function refusal(nth: number): Refusal {
 test("of 2,000 refusals at once the trace keeps 1,000, and later as many as time allows", async () => {
   const clock = fakeClock();
   await using store = await openStore({
+    master: fixedMaster,
     disk: simulatedDisk(seededRandom(1)),
     clock,
     random: seededRandom(2),

@@ -15,6 +15,8 @@ export interface Edges extends AsyncDisposable {
   readonly smtp: DialledEdge;
   readonly web: DialledEdge;
   isUp(name: EdgePeer["name"]): boolean;
+  /** Tells the mail edge what changed otherwise than in the directory. */
+  pushPolicy(): Promise<void>;
   /** Newest samples of the edges' own counters. */
   samples(): readonly Sample[];
   /** Who takes login, logout and web streams; set once when the web service is there. */
@@ -67,6 +69,7 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
     smtp: get(dialled, "edge-smtp"),
     web: get(dialled, "edge-web"),
     isUp: (name) => up.has(name),
+    pushPolicy: () => policy.push(),
     samples: () => [...samples.values()].flat(),
     serveWeb(handle) {
       web = handle;

@@ -15,7 +15,7 @@ import { type Link, type LinkStream, linkPair } from "#contracts/link";
 import { makeSealKeys, seal } from "#contracts/sealed";
 import type { Store } from "#contracts/store";
 import type { Mailbox, MailboxRole } from "#model/mailbox";
-import { type OpenStore, openStore } from "#store";
+import { fixedMaster, type OpenStore, openStore } from "#store";
 import { hubEvents } from "./events.ts";
 import { answerAsked, type InboundPorts, takeDeposit, takeSealed } from "./inbound.ts";
 
@@ -45,6 +45,7 @@ let nextId = 0;
 beforeEach(async () => {
   const disk = simulatedDisk(seededRandom(1));
   const store = await openStore({
+    master: fixedMaster,
     disk,
     clock: systemClock,
     random: seededRandom(2),

@@ -8,10 +8,12 @@ import type { Registry } from "#base/measures";
 import type { Random } from "#base/random";
 import type { Directory } from "#contracts/directory";
 import type { Keyring } from "#contracts/keyring";
-import type { Store } from "#contracts/store";
 import type { DirectoryAdmin } from "#directory";
+import type { OpenStore } from "#store";
 import type { HubEvents } from "./events.ts";
+import type { LogSigner } from "./log-signer.ts";
 import type { HubSettings } from "./settings.ts";
+import type { StoreMeasures } from "./store-events.ts";
 
 /** What the hub's own files share; each takes the few it needs. */
 export interface Inside {
@@ -22,9 +24,11 @@ export interface Inside {
   readonly registry: Registry;
   readonly events: HubEvents;
   readonly measures: DeliveryMeasures;
-  readonly store: Store;
+  readonly storeMeasures: StoreMeasures;
+  readonly store: OpenStore;
   readonly directory: Directory & DirectoryAdmin;
   readonly keyring: Keyring;
+  readonly signer: LogSigner;
 }
 
 /** A file of the hub's own folder, as text. */

@@ -67,6 +67,7 @@ function pusher(linkNow: () => Link | undefined = () => hubLink) {
     random: systemRandom,
     events: hubEvents(silentLog, new Registry()),
     directory,
+    signer: { keys: [] },
   };
   return policyPusher(inside as unknown as Inside, linkNow);
 }

@@ -2,6 +2,7 @@
 
 import type { Link } from "#contracts/link";
 import type { SealPublicKeys } from "#contracts/sealed";
+import { formatNoteKey } from "#formats/checkpoint";
 import { type Inside, readText } from "./inside.ts";
 import { pushSnapshot, type SnapshotFacts, signSnapshot } from "./snapshot.ts";
 
@@ -54,7 +55,7 @@ export function policyPusher(inside: Inside, linkNow: () => Link | undefined): P
 }
 
 function factsOf(
-  { settings, directory, clock, random }: Inside,
+  { settings, directory, clock, random, signer }: Inside,
   version: number,
   sealTo: SealPublicKeys,
 ): SnapshotFacts {
@@ -67,5 +68,6 @@ function factsOf(
     spf: settings.spf,
     maxMessageBytes: settings.smtp.maxMessageBytes,
     sealTo,
+    logKeys: signer.keys.map(formatNoteKey),
   };
 }

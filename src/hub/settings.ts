@@ -5,6 +5,8 @@ import type { Endpoint } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { PolicySnapshot } from "#contracts/deposit";
 import type { directoryParameters } from "#directory";
+import type { storeParameters } from "#store";
+import type { backupParameters } from "#store/backup";
 import type { queueParameters } from "#transport/queue";
 import type { smtpParameters } from "#transport/smtp-server";
 
@@ -29,7 +31,12 @@ export interface HubSettings {
     readonly authority: string;
     readonly edges: readonly EdgePeer[];
   };
-  readonly keyring: { readonly socket: string; readonly secretFile: string };
+  readonly keyring: {
+    readonly socket: string;
+    readonly secretFile: string;
+    /** Of the master key that wraps, as it is set. */
+    readonly masterSource: "file" | "credential" | "pkcs11";
+  };
   readonly policyKey: string;
   /** JSON file with the keys that open sealed mail, public and private. */
   readonly sealKeys: string;
@@ -46,4 +53,6 @@ export interface HubSettings {
   readonly imap: Values<typeof imapParameters>;
   readonly queue: Values<typeof queueParameters>;
   readonly directory: Values<typeof directoryParameters>;
+  readonly store: Values<typeof storeParameters>;
+  readonly backup: Values<typeof backupParameters>;
 }

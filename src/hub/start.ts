@@ -4,18 +4,26 @@ import { join } from "node:path";
 import { deliveryMeasures } from "#assurance/measures";
 import { systemClock } from "#base/clock";
 import { realDisk } from "#base/disk";
+import { Unavailable } from "#base/errors";
 import type { Log } from "#base/log";
 import { Registry } from "#base/measures";
 import { systemRandom } from "#base/random";
-import { connectKeyring } from "#contracts/keyring";
+import { connectKeyring, type Keyring } from "#contracts/keyring";
 import { openDirectory } from "#directory";
 import { openStore } from "#store";
+import { backupEvents } from "./backup-events.ts";
+import { type Backups, completeBackupSettings, startBackups } from "./backups.ts";
 import { startDoors } from "./doors.ts";
 import { startEdges } from "./edges.ts";
 import { hubEvents } from "./events.ts";
 import type { Inside } from "./inside.ts";
+import { startHistory } from "./ledger-history.ts";
+import { logSigner } from "./log-signer.ts";
+import { type Maintenance, startMaintenance } from "./maintenance.ts";
+import { maintenanceEvents } from "./maintenance-events.ts";
 import { startOutgoing } from "./outgoing.ts";
 import type { HubSettings } from "./settings.ts";
+import { storeMeasures } from "./store-events.ts";
 
 export interface Hub extends AsyncDisposable {
   /** Resolves with the error when the store failed: then the process must end at once. */
@@ -30,9 +38,13 @@ export async function startHub(
 ): Promise<Hub> {
   const registry = new Registry();
   const events = hubEvents(log, registry);
+  const measured = storeMeasures(registry);
   const common = { clock: systemClock, random: systemRandom, log, registry };
+  const keyring = connectKeyring({ ...common, ...settings.keyring });
   const store = await openStore({
     ...common,
+    events: measured,
+    master: await answering(keyring),
     disk: realDisk,
     directory: join(settings.folder, "store"),
     indexPath: join(settings.folder, "store/index.sqlite"),
@@ -42,28 +54,67 @@ export async function startHub(
     people: store.people,
     limits: settings.directory,
   });
-  const keyring = connectKeyring({ ...common, ...settings.keyring });
   const inside: Inside = {
     ...common,
     settings,
     events,
     measures: deliveryMeasures(registry),
+    storeMeasures: measured,
     store,
     directory,
     keyring,
+    signer: await logSigner(keyring),
   };
   const edges = startEdges(inside, announce);
+  const history = startHistory(inside, edges);
   const outgoing = startOutgoing(inside, edges);
-  const doors = await startDoors(inside, edges, outgoing);
+  const maintenance = maintenanceOf(inside);
+  const backups = backupsOf(inside);
+  const keeping = { maintenance, history, backups };
+  const doors = await startDoors(inside, edges, outgoing, keeping);
   announce("ready");
   return {
     failed: store.failed,
     async [Symbol.asyncDispose]() {
+      maintenance[Symbol.dispose]();
+      await backups[Symbol.asyncDispose]();
       await doors[Symbol.asyncDispose]();
       await outgoing[Symbol.asyncDispose]();
+      await history[Symbol.asyncDispose]();
       await edges[Symbol.asyncDispose]();
       await keyring[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+function maintenanceOf(inside: Inside): Maintenance {
+  const { settings, log, registry } = inside;
+  const events = maintenanceEvents(log, registry);
+  return startMaintenance({ ...inside, events, settings: settings.store });
+}
+
+function backupsOf(inside: Inside): Backups {
+  const { settings, log, registry } = inside;
+  return startBackups({
+    ...inside,
+    events: backupEvents(log, registry),
+    settings: completeBackupSettings(settings.backup, settings.folder),
+  });
+}
+
+const keyringPatienceMs = 10_000;
+const askAgainMs = 200;
+
+/** The keyring, once it answers: both programs start at the same moment. */
+async function answering(keyring: Keyring): Promise<Keyring> {
+  for (let waitedMs = 0; ; waitedMs += askAgainMs) {
+    try {
+      await keyring.masterIds();
+      return keyring;
+    } catch (error) {
+      if (!(error instanceof Unavailable) || waitedMs >= keyringPatienceMs) throw error;
+      await new Promise((resolve) => void systemClock.after(askAgainMs, () => resolve(undefined)));
+    }
+  }
 }

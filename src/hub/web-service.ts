@@ -2,11 +2,13 @@
 
 import { createJmap, isProblem } from "#access/jmap";
 import { createSessions } from "#access/sessions";
+import { Unavailable } from "#base/errors";
 import type { LinkStream } from "#contracts/link";
+import type { Store } from "#contracts/store";
 import type { Submit } from "#contracts/submission";
-import type { AccountId } from "#model/mailbox";
+import type { AccountId, MessageId } from "#model/mailbox";
 import type { Inside } from "./inside.ts";
-import { createWebService, type WebJmap } from "./web/index.ts";
+import { createWebService, type ShownRead, type WebJmap } from "./web/index.ts";
 
 const minuteMs = 60_000;
 const sessionTimes = {
@@ -29,6 +31,7 @@ export function webService(inside: Inside, submit: Submit): WebDoor {
     jmap: webJmap(inside, submit),
     sessions,
     directory: inside.directory,
+    reads: (person) => shownReads(inside.store, person.id),
     clock: inside.clock,
     log: inside.log,
     distDirectory: inside.settings.distDirectory,
@@ -37,6 +40,29 @@ export function webService(inside: Inside, submit: Submit): WebDoor {
     handle: (stream) => service.handle(stream),
     signOut: (account) => void sessions.revokeAll(account),
   };
+}
+
+/** As many as somebody may want to see. */
+const shownReadsCount = 100;
+
+async function shownReads(
+  { audit, messages }: Pick<Store, "audit" | "messages">,
+  account: AccountId,
+): Promise<ShownRead[]> {
+  const reads = await audit.readsOf(account, 0, shownReadsCount);
+  const subjectOf = async (message: MessageId): Promise<string | null> => {
+    try {
+      return (await messages.describe(message)).envelope.subject;
+    } catch (error) {
+      if (error instanceof Unavailable) return null;
+      throw error;
+    }
+  };
+  return Promise.all(
+    reads.map(async ({ atMs, by, reason, message }) => {
+      return { atMs, by, reason, message, subject: await subjectOf(message) };
+    }),
+  );
 }
 
 function webJmap(inside: Inside, submit: Submit): WebJmap {

@@ -13,7 +13,7 @@ import { Registry } from "#base/measures";
 import { systemRandom } from "#base/random";
 import { type Link, linkPair } from "#contracts/link";
 import { type EdgeWeb, startEdgeWeb } from "#edge/web";
-import { createWebService } from "../../src/hub/web/index.ts";
+import { createWebService, type ShownRead } from "../../src/hub/web/index.ts";
 import { hasBrowser, launchBrowser } from "../kit/browser.ts";
 import { selfSigned } from "../kit/certificate.ts";
 import { startInstallation } from "../kit/installation.ts";
@@ -29,6 +29,7 @@ let links: readonly [Link, Link];
 let browser: Browser;
 let jmap: StubJmap;
 let base = "";
+let reads: ShownRead[] = [];
 /** Requests that reached a server no message may reach. */
 const leaked: string[] = [];
 const trap = createServer((request, response) => {
@@ -56,6 +57,7 @@ before(async () => {
   const service = createWebService({
     jmap,
     sessions,
+    reads: async () => reads,
     directory: {
       login: async (name, password) =>
         name === person.address && password === "right horse"
@@ -380,6 +382,30 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
     await heldUp.promise;
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByText("You are signed out.").waitFor();
+    assert.deepEqual(complaints, []);
+    await context.close();
+  });
+
+  test("who else has read one's mail is told once and listed (CAP-93)", async () => {
+    const atMs = Date.UTC(2026, 10, 20, 9, 30);
+    const read = { atMs, by: "command line (carla)", reason: "<b>case 7</b>", message: "plan" };
+    reads = [{ ...read, subject: "Plan for the spring" }];
+    const { context, page, complaints } = await open();
+    await signIn(page);
+    await page.getByText("Somebody else has read mail of yours").waitFor();
+    await page.getByRole("button", { name: "Read by others" }).click();
+    const list = page.getByRole("dialog", { name: "Read by others" });
+    await list.getByText("Plan for the spring").waitFor();
+    await list.getByText("by command line (carla)").waitFor();
+    await list.getByText("<b>case 7</b>").waitFor();
+    await shot(page, "read-by-others");
+    await page.keyboard.press("Escape");
+    reads = [];
+    await page.reload();
+    await page.locator(".mailbox").first().waitFor();
+    await page.getByRole("button", { name: "Read by others" }).click();
+    await list.getByText("Nobody but you").waitFor();
+    assert.equal(await page.getByText("Somebody else has read").count(), 0);
     assert.deepEqual(complaints, []);
     await context.close();
   });

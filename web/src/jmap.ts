@@ -1,6 +1,6 @@
 /** Calls to the server: JMAP over fetch, with the three ways it can fail told apart (RFC 8620). */
 
-import type { Answers, Session } from "./types.ts";
+import type { Answers, ReadByOther, Session } from "./types.ts";
 
 /** The session is over: sign in again. */
 export class SignedOut extends Error {}
@@ -99,6 +99,12 @@ export function downloadPath(accountId: string, blobId: string, name: string): s
   // The front refuses names with delimiters in them; a file name does not need them.
   const plain = name.replace(/[/\\;%\p{Cc}]/gu, "_").replace(/\.+$/, "") || "attachment";
   return `/jmap/download/${[accountId, blobId, plain].map(encodeURIComponent).join("/")}`;
+}
+
+/** Who else has read our mail, newest first. */
+export async function readsByOthers(background = false): Promise<readonly ReadByOther[]> {
+  const response = await ask(background ? "/mail/reads?background=1" : "/mail/reads", {});
+  return response.json();
 }
 
 /** How many things a message would fetch from elsewhere. */

@@ -2,11 +2,19 @@
 
 import { type DraftText, emptyDraft, forwardDraft, replyDraft } from "./addresses.ts";
 import { draftOf } from "./compose.ts";
-import { callMethods, fetchSession, Refused, remoteCount, SignedOut } from "./jmap.ts";
+import {
+  callMethods,
+  fetchSession,
+  Refused,
+  readsByOthers,
+  remoteCount,
+  SignedOut,
+} from "./jmap.ts";
 import {
   type Compose,
   emptyListing,
   firstState,
+  isNews,
   keptDraft,
   type Listing,
   type Notice,
@@ -98,10 +106,24 @@ export class Mail {
       const inbox = mailboxes.find((one) => one.role === "inbox") ?? mailboxes[0];
       this.set({ mailboxes, identities: identities.list, ready: "ready", compose: keptDraft() });
       if (inbox !== undefined) this.openMailbox(inbox.id);
+      void this.#tellOfReads();
     } catch (error) {
       if (error instanceof SignedOut) this.set({ signedOut: true });
       else this.set({ ready: "failed" });
     }
+  }
+
+  /** Who else has read our mail is no secret: it is told once, and listed for ever. */
+  async #tellOfReads(): Promise<void> {
+    await this.act(async () => {
+      if (!isNews(await readsByOthers(true))) return;
+      const text = "Somebody else has read mail of yours: see “Read by others”.";
+      this.notify({ text, tone: "info" });
+    });
+  }
+
+  showReads(): void {
+    void this.act(async () => this.set({ reads: await readsByOthers() }));
   }
 
   openMailbox(mailboxId: string, search = ""): void {

@@ -3,7 +3,7 @@
 import type { DraftText } from "./addresses.ts";
 import { emptyDraft } from "./addresses.ts";
 import type { Uploaded } from "./jmap.ts";
-import type { Email, Identity, Mailbox, OpenEmail } from "./types.ts";
+import type { Email, Identity, Mailbox, OpenEmail, ReadByOther } from "./types.ts";
 
 export interface Attachment extends Uploaded {
   readonly name: string;
@@ -59,6 +59,8 @@ export interface State {
   readonly signedOut: boolean;
   readonly online: boolean;
   readonly keysShown: boolean;
+  /** Null while the list is not shown. */
+  readonly reads: readonly ReadByOther[] | null;
   readonly menuShown: boolean;
 }
 
@@ -85,6 +87,7 @@ export const firstState: State = {
   signedOut: false,
   online: true,
   keysShown: false,
+  reads: null,
   menuShown: false,
 };
 
@@ -117,6 +120,16 @@ export function keptDraft(): Compose | null {
   } catch {
     return null;
   }
+}
+
+const seenKey = "postern-reads-seen";
+
+/** Whether the newest read was not shown on this computer yet; from now on it was. */
+export function isNews(reads: readonly ReadByOther[]): boolean {
+  const newest = String(reads[0]?.atMs ?? "");
+  const seen = localStorage.getItem(seenKey) ?? "";
+  if (newest !== "") localStorage.setItem(seenKey, newest);
+  return newest !== "" && newest !== seen;
 }
 
 const roleOrder = ["inbox", "drafts", "sent", "archive", "junk", "trash"];

@@ -73,6 +73,15 @@ export interface OpenEmail extends Email {
   readonly results?: string | null;
 }
 
+/** Somebody else was given one of our messages to read. */
+export interface ReadByOther {
+  readonly atMs: number;
+  readonly by: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly subject: string | null;
+}
+
 export interface Identity {
   readonly id: string;
   readonly name: string;

@@ -14,7 +14,7 @@ import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
 import type { Directory, LoginOutcome } from "#contracts/directory";
 import type { Store } from "#contracts/store";
-import { openStore } from "#store";
+import { fixedMaster, openStore } from "#store";
 import { selfSigned } from "../../../tests/kit/certificate.ts";
 import { createImapServer, type ImapLimits, type ImapServer, imapParameters } from "./index.ts";
 
@@ -61,6 +61,7 @@ export async function startImap(
   const folder = mkdtempSync(join(tmpdir(), "postern-imap-"));
   const names = ["alice", "bob"];
   const store = await openStore({
+    master: fixedMaster,
     disk: realDisk,
     clock: systemClock,
     random: systemRandom,

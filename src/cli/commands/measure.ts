@@ -14,6 +14,17 @@ interface Status {
   readonly links: Readonly<Record<string, boolean>>;
   readonly queue: Readonly<Record<string, number>>;
   readonly store: StoreStats;
+  readonly care: {
+    readonly repaired: number;
+    readonly damaged: number;
+    readonly segments: number;
+    readonly scrubbedThisWeek: number;
+    readonly flushP99Seconds?: number;
+  };
+  readonly sealed: {
+    readonly wire: { readonly versions: string; readonly untilMs: number };
+    readonly rest: { readonly cipher: string; readonly master: string; readonly source: string };
+  };
 }
 
 export function addMeasureCommands(program: Command): void {
@@ -34,13 +45,21 @@ export function addMeasureCommands(program: Command): void {
     });
 }
 
-function statusText({ hostname, startedAtMs, links, queue, store }: Status): string {
+function statusText(status: Status): string {
+  const { hostname, startedAtMs, links, queue, store, care, sealed } = status;
+  const { wire, rest } = sealed;
   const counts = Object.entries(queue).map(([state, count]) => `${count} ${state}`);
   return textTable([
     [hostname, `hub up since ${localTime(startedAtMs)}`],
     ...Object.entries(links).map(([name, up]) => [name, up ? "linked" : "LINK DOWN"]),
     ["store", `${store.messages} messages in ${store.accounts} accounts`],
+    [
+      "",
+      `${care.repaired} pages repaired, ${care.damaged} beyond repair, ${care.scrubbedThisWeek} of ${care.segments} segments found sound this week, 99 % of commits within ${secondsText(care.flushP99Seconds)}`,
+    ],
     ["queue", counts.join(", ")],
+    ["on the wire", `${wire.versions}, certificate until ${localTime(wire.untilMs)}`],
+    ["at rest", `${rest.cipher} under the master key ${rest.master} (${rest.source})`],
   ]);
 }
 

@@ -1,10 +1,12 @@
 /** `postern domain`, `postern account`, `postern alias`. */
 
 import type { Command } from "commander";
+import type { ReadByOther } from "#model/retention";
 import { adminClient } from "../admin-client.ts";
 import { readSecretLine } from "../secret-input.ts";
 import { localTime, textTable } from "../table.ts";
-import { dataOf, output } from "./shared.ts";
+import { periodMs } from "./mail.ts";
+import { countOf, dataOf, output } from "./shared.ts";
 
 export function addPeopleCommands(program: Command): void {
   const domain = program.command("domain").description("mail domains of this installation");
@@ -77,6 +79,30 @@ function accountCommands(program: Command): void {
       output(command, done, () => `password of ${address} set`);
     });
   removal(account, "/accounts", "nobody logs in with it any more, and it gets no mail");
+  account
+    .command("reads <address>")
+    .description("who else has read mail of this account, newest first; the owner sees the same")
+    .option("--since <period>", "only the last 12h, 7d or 365d")
+    .option("--limit <count>", "at most so many", "100")
+    .action(
+      async (address: string, options: { since?: string; limit: string }, command: Command) => {
+        const query = new URLSearchParams({ limit: countOf(options.limit, "--limit") });
+        if (options.since !== undefined) {
+          query.set("since", String(Date.now() - periodMs(options.since)));
+        }
+        const where = `/accounts/${encodeURIComponent(address)}/reads?${query}`;
+        const reads = await adminClient(dataOf(command)).get<ReadRow[]>(where);
+        output(command, reads, () => (reads.length === 0 ? "nobody" : readsText(reads)));
+      },
+    );
+}
+
+type ReadRow = Omit<ReadByOther, "account">;
+
+function readsText(reads: readonly ReadRow[]): string {
+  return textTable(
+    reads.map(({ atMs, by, message, reason }) => [localTime(atMs), by, message, reason]),
+  );
 }
 
 function aliasCommands(program: Command): void {

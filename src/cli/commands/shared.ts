@@ -4,6 +4,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { ExitError, exitCodes, print } from "../exit.ts";
 
+/** How long the hub may say nothing while it reads a large store. */
+export const longMs = 3_600_000;
+
 /** Folder of the installation that the command line means. */
 export function dataOf(command: Command): string {
   const { data } = command.optsWithGlobals<{ data: string }>();
@@ -20,4 +23,13 @@ export function countOf(text: string, option: string): string {
 export function output(command: Command, value: unknown, text: () => string): void {
   const { json } = command.optsWithGlobals<{ json?: boolean }>();
   print(json === true ? JSON.stringify(value, null, 2) : text());
+}
+
+/** What is half done is taken away on Ctrl-C, too. */
+export function untilInterrupted(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => stop.abort(new ExitError(exitCodes.failed, "interrupted")));
+  }
+  return stop.signal;
 }

@@ -10,7 +10,7 @@ import { type Assets, openAssets } from "./assets.ts";
 import { pushEvents } from "./events.ts";
 import { BodyRoom, type Exchange, exchangeOn, wholeBody } from "./exchange.ts";
 import { countRemote, showMessage } from "./message-view.ts";
-import type { WebDownload, WebJmap, WebSessions } from "./ports.ts";
+import type { ShownRead, WebDownload, WebJmap, WebSessions } from "./ports.ts";
 
 export type * from "./ports.ts";
 
@@ -18,6 +18,8 @@ export interface WebServiceDeps {
   readonly jmap: WebJmap;
   readonly sessions: WebSessions;
   readonly directory: Pick<Directory, "login" | "person">;
+  /** Who else has read the person's mail, newest first. */
+  readonly reads: (person: Person) => Promise<readonly ShownRead[]>;
   readonly clock: Clock;
   readonly log: Log;
   /** Where the built application lies. */
@@ -133,18 +135,19 @@ async function serve(deps: WebServiceDeps, kept: Kept, exchange: Exchange): Prom
   const stillValid = (): boolean => deps.sessions.peek === undefined || look(true) !== undefined;
   const [area, ...rest] = exchange.segments;
   const visit: Visit = { person, rest, exchange, stillValid };
-  if (area === "mail") return serveMail(deps.jmap, kept.assets, visit);
+  if (area === "mail") return serveMail(deps, kept.assets, visit);
   if (area === "jmap") return serveJmap(deps, kept.room, visit);
   if (area === ".well-known") return serveJmap(deps, kept.room, { ...visit, rest: ["session"] });
   notFound(exchange);
 }
 
 async function serveMail(
-  jmap: WebJmap,
+  { jmap, reads }: Pick<WebServiceDeps, "jmap" | "reads">,
   assets: Assets,
   { person, rest, exchange }: Visit,
 ): Promise<void> {
   const [kind, emailId = "", view] = rest;
+  if (kind === "reads" && rest.length === 1) return exchange.json(200, await reads(person));
   if (kind === "message" && view === "view" && rest.length === 3) {
     return showMessage(jmap, person, emailId, exchange);
   }

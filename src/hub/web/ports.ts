@@ -2,6 +2,7 @@
 
 import type { Session, Sessions } from "#access/sessions";
 import type { Person } from "#contracts/directory";
+import type { MessageId } from "#model/mailbox";
 
 export interface WebSessions extends Pick<Sessions, "issue" | "touch" | "revoke"> {
   /** As `touch`, without putting off the idle time-out; where missing, everything puts it off. */
@@ -17,6 +18,16 @@ export interface WebDownload {
 export interface WebOutcome {
   readonly status: number;
   readonly body: unknown;
+}
+
+/** Somebody else was given one of the person's messages to read. */
+export interface ShownRead {
+  readonly atMs: number;
+  readonly by: string;
+  readonly reason: string;
+  readonly message: MessageId;
+  /** Null when there is none, or the message is gone for good. */
+  readonly subject: string | null;
 }
 
 /** JMAP without its transport (RFC 8620). */

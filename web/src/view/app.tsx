@@ -7,6 +7,8 @@ import { keyHelp, listenToKeys } from "../keys.ts";
 import { stayLive } from "../live.ts";
 import type { Mail } from "../mail.ts";
 import type { Notice } from "../state.ts";
+import type { ReadByOther } from "../types.ts";
+import { fullDate } from "../words.ts";
 import { Icon, IconButton } from "./icons.tsx";
 import { MessageList } from "./list.tsx";
 import { MessagePane } from "./message.tsx";
@@ -18,7 +20,8 @@ export function App({ mail }: { readonly mail: Mail }): JSX.Element {
   const [, redraw] = useState(0);
   useEffect(() => mail.subscribe(() => redraw((count) => count + 1)), [mail]);
   useEffect(() => listenToKeys(mail), [mail]);
-  const { ready, signedOut, mailboxes, compose, openId, keysShown, menuShown, notice } = mail.state;
+  const { ready, signedOut, mailboxes, compose, openId } = mail.state;
+  const { keysShown, menuShown, notice, reads } = mail.state;
   const live = ready === "ready" && !signedOut;
   useEffect(() => (live ? stayLive(mail) : undefined), [live, mail]);
   const unread = mailboxes.find((one) => one.role === "inbox")?.unreadEmails ?? 0;
@@ -47,6 +50,7 @@ export function App({ mail }: { readonly mail: Mail }): JSX.Element {
         {notice !== null && <NoticeBox mail={mail} notice={notice} />}
       </div>
       {keysShown && <Keys close={() => mail.set({ keysShown: false })} />}
+      {reads !== null && <Reads reads={reads} close={() => mail.set({ reads: null })} />}
       {signedOut && <SignedOutBox />}
     </div>
   );
@@ -105,6 +109,7 @@ function Bar({ mail }: { readonly mail: Mail }): JSX.Element {
       <span class="keys-button">
         <IconButton icon="keys" name="Keys" keys="?" press={() => mail.set({ keysShown: true })} />
       </span>
+      <IconButton icon="seen" name="Read by others" press={() => mail.showReads()} />
       <SignOut />
     </header>
   );
@@ -182,6 +187,34 @@ function Dialog(props: {
     >
       {props.children}
     </dialog>
+  );
+}
+
+function Reads(props: {
+  readonly reads: readonly ReadByOther[];
+  readonly close: () => void;
+}): JSX.Element {
+  return (
+    <Dialog name="Read by others" close={props.close}>
+      <>
+        <h2>Read by others</h2>
+        {props.reads.length === 0 && <p>Nobody but you has read your mail.</p>}
+        <ul class="reads">
+          {props.reads.map(({ atMs, by, reason, message, subject }) => (
+            <li key={`${atMs} ${message}`}>
+              <strong class="cut">{subject ?? "(a message without a subject, or gone)"}</strong>
+              <span>
+                {fullDate(new Date(atMs).toISOString())}, by {by}
+              </span>
+              <span class="soft">{reason}</span>
+            </li>
+          ))}
+        </ul>
+        <button type="button" onClick={props.close}>
+          Close
+        </button>
+      </>
+    </Dialog>
   );
 }
 
