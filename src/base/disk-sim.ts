@@ -289,14 +289,14 @@ class MemoryDisk implements SimulatedDisk {
   async #operation(half?: () => void): Promise<void> {
     this.operations += 1;
     const number = this.operations;
-    if (this.#isDead) await forever;
+    if (this.#isDead) await never();
     for (let turns = pick(this.#random, 3); turns >= 0; turns -= 1) await Promise.resolve();
     const { cutAtOperation, failAtOperation = 0, failsOn = false } = this.faults;
     if (number === cutAtOperation) {
       half?.();
       this.#stop();
     }
-    if (this.#isDead) await forever;
+    if (this.#isDead) await never();
     if (
       number === failAtOperation ||
       (failsOn && failAtOperation > 0 && number > failAtOperation)
@@ -341,7 +341,10 @@ class MemoryDisk implements SimulatedDisk {
   }
 }
 
-const forever = new Promise<never>(() => undefined);
+/** A promise of its own for each: one for all would keep everybody who waits for it. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
 
 function directoryOf(path: string): string {
   return path.slice(0, Math.max(path.lastIndexOf("/"), 1));

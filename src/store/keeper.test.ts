@@ -46,8 +46,7 @@ describe("the health of a store", () => {
     await store[Symbol.asyncDispose]();
     store = await openOn(disk, options);
     assert.deepEqual((await foundIn(store)).mail, damaged[0]?.mail);
-    const { scrubbedThisWeek, oldestScrubMs } = await store.health();
-    assert.deepEqual([scrubbedThisWeek, oldestScrubMs], [0, undefined]);
+    assert.equal((await store.health()).oldestScrubMs, undefined, "it is due again");
     await store[Symbol.asyncDispose]();
   });
 
@@ -72,7 +71,6 @@ describe("the health of a store", () => {
     store = await openOn(disk, options);
     const health = await store.health();
     assert.deepEqual(health.repairedBy, { bit: 1, copy: 0, parity: 0 });
-    assert.ok(health.oldestScrubMs !== undefined);
     await store[Symbol.asyncDispose]();
   });
 

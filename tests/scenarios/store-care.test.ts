@@ -106,6 +106,7 @@ describe("a store that is looked after", () => {
     const health = await run<StoreHealth>(0, "store", "health");
     assert.deepEqual([health.repaired, health.repairedThisWeek, health.repairedBy.bit], [1, 1, 1]);
     assert.equal(health.scrubbedThisWeek, health.segments);
+    assert.ok(Date.now() - (health.oldestScrubMs ?? 0) < 60_000);
     assert.match(installation.log(), /store\.repaired/);
     const { url, token } = installation.ready().console;
     const headers = { authorization: `Bearer ${token}` };

@@ -38,8 +38,8 @@ export function addSalvageCommand(store: Command): void {
       if (existsSync(options.to) && readdirSync(options.to).length > 0) {
         throw new ExitError(exitCodes.cannotOpen, `${options.to} is not empty`);
       }
-      mkdirSync(options.to, { recursive: true, mode: 0o700 });
       const work = (await isRunning(command)) ? fromHub : fromFiles;
+      mkdirSync(options.to, { recursive: true, mode: 0o700 });
       const report = await work(command, options);
       output(command, report, () => reportText(report));
       if (report.lost.length > 0 || report.endsAt !== undefined) {
