@@ -2,10 +2,12 @@
 
 import { benchSmtp } from "./smtp.ts";
 import { benchStore } from "./store.ts";
+import { benchStoreGrowth } from "./store-growth.ts";
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   smtp: benchSmtp,
   store: benchStore,
+  "store-growth": benchStoreGrowth,
 };
 
 const [name, ...args] = process.argv.slice(2);

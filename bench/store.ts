@@ -165,6 +165,26 @@ function mailOf(sizeBytes: number): Buffer {
   return Buffer.concat([Buffer.from(header), systemRandom.bytes(sizeBytes - header.length)]);
 }
 
+/** Takes messages into Alice's INBOX, many at a time. */
+export async function keepMail(
+  store: OpenStore,
+  {
+    from,
+    to,
+    sizeBytes,
+  }: { readonly from: number; readonly to: number; readonly sizeBytes: number },
+): Promise<void> {
+  let next = from;
+  const writer = async (): Promise<void> => {
+    while (next < to) {
+      next += 1;
+      const octets = mailOf(sizeBytes);
+      await acceptOne(store, next - 1, octets);
+    }
+  };
+  await Promise.all(Array.from({ length: 64 }, writer));
+}
+
 const head = Buffer.from("Return-Path: <bob@example.net>\r\nReceived: from mx.example.net\r\n");
 
 async function acceptOne(store: OpenStore, number: number, octets: Buffer): Promise<void> {

@@ -121,8 +121,8 @@ export interface OpenStore extends Store {
 export async function openStore(options: StoreOptions): Promise<OpenStore> {
   const { disk, directory } = options;
   const lock = await (options.lock ?? (disk === realDisk ? socketLock : noLock))(directory);
+  const segments = new Segments(disk, directory);
   try {
-    const segments = new Segments(disk, directory);
     const segmentBytes = options.segmentBytes ?? 64 * mebibyte;
     const { clock, log = silentLog, events = noEvents } = options;
     const keeper = new Keeper(segments, { clock, log, events });
@@ -143,6 +143,8 @@ export async function openStore(options: StoreOptions): Promise<OpenStore> {
     );
     return await assemble(options, { segments, supply, found, lock, keeper, makeRoom });
   } catch (error) {
+    // A file that is left open ends the process when it is collected.
+    await segments.close().catch(() => undefined);
     await lock[Symbol.asyncDispose]();
     throw error;
   }
@@ -199,8 +201,8 @@ async function assemble(options: StoreOptions, opened: Opened): Promise<OpenStor
     },
     compact: (wanted) => compactor.run(wanted),
     async [Symbol.asyncDispose]() {
+      await keeper.rest(); // a scrub at its slow pace has the turn of the upkeep
       await compactor.close();
-      await keeper.rest();
       await ledger.close();
       await keeper.close();
       await segments.close();
