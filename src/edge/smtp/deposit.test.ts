@@ -311,7 +311,7 @@ describe("model: links that break all the time", () => {
       for (const [id, content] of acknowledged) assert.deepEqual(hub.committed.get(id), content);
       assert.equal(hub.commits, hub.committed.size);
       assert.ok(net.stats.cut > 5, "the run met faults");
-      assert.ok(acknowledged.size > 250);
+      assert.ok(acknowledged.size >= 300, "in the end everything gets through");
       state.stopped = true;
       links.closeAll("done");
       net.cutAll();
@@ -328,8 +328,11 @@ async function depositMany(ports: DepositPorts, random: Random): Promise<Map<str
     while (number < 300) {
       const deposit = depositOf((number += 1));
       const content = random.bytes(1 + pick(random, 10_000));
-      const reply = await depositor.whole(deposit, [content], endOf(content));
-      if (reply.code === 250) acknowledged.set(deposit.id, content);
+      // A sender that is told 451 comes again, and so does the edge under the same id.
+      for (let tries = 0; tries < 50 && !acknowledged.has(deposit.id); tries += 1) {
+        const reply = await depositor.whole(deposit, [content], endOf(content));
+        if (reply.code === 250) acknowledged.set(deposit.id, content);
+      }
     }
   };
   await Promise.all(Array.from({ length: 20 }, client));
