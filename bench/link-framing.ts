@@ -30,14 +30,18 @@ const header = {
     helo: "a.example",
   },
   envelope: { reversePath: "a@a.example", recipients: [{ path: "b@b.example" }] },
+  receivedAtMs: 0,
+  steps: [],
+};
+const trailer = {
+  contentId: "0".repeat(64),
+  sizeBytes,
   verdicts: [
     { method: "spf", result: "pass", domain: "a.example", identity: "mailfrom", why: "ip4" },
   ],
   decision: { disposition: "accept", opinions: [] },
-  receivedAtMs: 0,
   steps: [],
 };
-const trailer = { contentId: "0".repeat(64), sizeBytes, steps: [] };
 
 /** One deposit, over whichever way. */
 type Deposit = () => Promise<void>;

@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { systemClock } from "#base/clock";
 import { realDisk } from "#base/disk";
 import { systemRandom } from "#base/random";
-import { fixedMaster, type OpenStore, openStore, rebuildIndex } from "#store";
+import { type OpenStore, openStore, rebuildIndex } from "#store";
+import { fixedMaster } from "../src/store/fixture.ts";
 import { keepMail } from "./store.ts";
 
 interface Point {

@@ -30,6 +30,19 @@ export const typeExceptions: readonly (readonly [from: string, to: string])[] = 
 export const neighbourExceptions: readonly (readonly [from: string, to: string])[] = [
   ["transport/queue", "transport/smtp-client"],
   ["store/backup", "store"],
+  // What a message says of its sender builds up: address and host, signatures, then what they mean.
+  ["identity/arc", "identity/dkim"],
+  ["identity/dmarc", "identity/author"],
+  ["identity/sender", "identity/author"],
+  ["identity/sender-id", "identity/spf"],
+  ["identity/spf-advice", "identity/spf"],
+  ["identity/checks", "identity/arc"],
+  ["identity/checks", "identity/author"],
+  ["identity/checks", "identity/dkim"],
+  ["identity/checks", "identity/dmarc"],
+  ["identity/checks", "identity/hops"],
+  ["identity/checks", "identity/sender-id"],
+  ["identity/checks", "identity/spf"],
 ];
 
 /** These rooms have no hands: DNS, clock, bytes and engines come in as arguments. */

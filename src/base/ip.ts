@@ -54,6 +54,16 @@ function hextets(text: string, last: boolean): number[] | undefined {
   return octets;
 }
 
+/** Are the first bits the same? Different families never match. */
+export function isInNetwork(address: Uint8Array, network: Uint8Array, bits: number): boolean {
+  if (address.length !== network.length) return false;
+  const whole = bits >> 3;
+  for (let at = 0; at < whole; at += 1) if (address[at] !== network[at]) return false;
+  const rest = bits & 7;
+  if (rest === 0) return true;
+  return ((address[whole] ?? 0) ^ (network[whole] ?? 0)) >> (8 - rest) === 0;
+}
+
 /** @param octets four or sixteen; anything else is a bug of the caller */
 export function formatIp(octets: Uint8Array): string {
   if (octets.length === 4) return octets.join(".");

@@ -11,6 +11,7 @@ import { addMessageCommands } from "./commands/message.ts";
 import { addPeopleCommands } from "./commands/people.ts";
 import { addRetentionCommands } from "./commands/retention.ts";
 import { dataOf } from "./commands/shared.ts";
+import { addSpfCommands } from "./commands/spf.ts";
 import { addStoreCommands } from "./commands/store.ts";
 import { addWitnessCommands } from "./commands/witness.ts";
 import { exitCodeOf, exitCodes, say } from "./exit.ts";
@@ -119,6 +120,7 @@ function commandTable(facts: UpFacts): Command {
   addWitnessCommands(program);
   addMeasureCommands(program);
   addDnsCommands(program);
+  addSpfCommands(program);
   addCheckCommands(program);
   return inherit(program);
 }

@@ -1,7 +1,7 @@
 /** How an edge hands a message in, and what the inside tells the edge beforehand. */
 
-import type { Connection } from "#model/connection";
-import type { Decision } from "#model/decision";
+import type { Connection, Source } from "#model/connection";
+import type { Decision, SenderRules } from "#model/decision";
 import type { Envelope } from "#model/envelope";
 import type { ContentId, MessageId } from "#model/mailbox";
 import type { Reply } from "#model/reply";
@@ -16,16 +16,19 @@ export interface Deposit {
   readonly receivedBy: string;
   readonly connection: Connection;
   readonly envelope: Envelope;
-  readonly verdicts: readonly Verdict[];
-  readonly decision: Decision;
   readonly receivedAtMs: number;
   readonly steps: readonly TraceStep[];
 }
 
-/** Ends the octets: what the edge counted and hashed at the socket (guards the whole way). */
+/** Ends the octets, and says what was found out while they passed. */
 export interface DepositEnd {
+  /** Counted and hashed at the socket: guards the whole way. */
   readonly contentId: ContentId;
   readonly sizeBytes: number;
+  readonly verdicts: readonly Verdict[];
+  readonly decision: Decision;
+  /** Where it came from behind relays of our own. */
+  readonly source: Source;
   readonly steps: readonly TraceStep[];
 }
 
@@ -44,10 +47,12 @@ export interface PolicySnapshot {
   readonly recipients: readonly string[];
   /** The same for the domains: tells "no such user here" from "relaying denied". */
   readonly domains: readonly string[];
-  /** What SPF results lead to. */
-  readonly spf: Readonly<
-    Record<"fail" | "softfail" | "temperror" | "permerror", Decision["disposition"]>
-  >;
+  /** Networks of own relays and managed providers, as "192.0.2.0/24". */
+  readonly ownRelays: readonly string[];
+  /** d= of ARC sealers whose word counts. */
+  readonly trustedSealers: readonly string[];
+  readonly praMode: "rfc4407" | "mail-from-fallback";
+  readonly rules: SenderRules;
   readonly maxMessageBytes: number;
   /** Raw X25519 and ML-KEM-768 public keys, base64: to seal what must wait in the DMZ. */
   readonly sealTo?: { readonly x25519: string; readonly mlKem768: string };

@@ -93,6 +93,7 @@ export interface Store extends AsyncDisposable {
   readonly traces: TraceStore;
   readonly retention: RetentionStore;
   readonly audit: AuditStore;
+  readonly contacts: ContactStore;
   /**
    * @throws Full when there is no room, Unavailable when the disk failed (then the process must end)
    */
@@ -101,7 +102,10 @@ export interface Store extends AsyncDisposable {
   isAccepted(id: MessageId): Promise<boolean>;
   refused(refusal: Refusal): void;
   stage(): ContentWriter;
-  /** Called after each durable change. Returns the way to stop. */
+  /**
+   * Called after each durable change. An account that is removed is told of as the removal of each
+   * of its mailboxes. Returns the way to stop.
+   */
   watch(listener: (change: Change) => void): () => void;
   stats(): Promise<StoreStats>;
 }
@@ -152,7 +156,10 @@ export interface Mailboxes {
   get(mailbox: MailboxId): Promise<Mailbox | undefined>;
   /** Makes missing parents too. */
   create(account: AccountId, name: string, role?: MailboxRole): Promise<MailboxOutcome<Mailbox>>;
-  /** Moves the children along. Renaming INBOX moves its messages (RFC 9051 §6.3.6). */
+  /**
+   * Moves the children along. Renaming INBOX moves its messages (RFC 9051 §6.3.6). A mailbox keeps its
+   * UIDVALIDITY unless another one of its new name had a higher one (RFC 9051 §2.3.1.1).
+   */
   rename(mailbox: MailboxId, name: string): Promise<MailboxOutcome<Mailbox>>;
   remove(mailbox: MailboxId): Promise<MailboxOutcome<true>>;
   subscribe(mailbox: MailboxId, subscribed: boolean): Promise<void>;
@@ -226,7 +233,10 @@ export interface QueueStore {
     readonly limit: number;
   }): Promise<readonly QueueItem[]>;
   counts(): Promise<Readonly<Record<QueueState, number>>>;
-  /** Records a try. A deferred one needs the moment of the next. */
+  /**
+   * Records a try. A deferred one needs the moment of the next. An item that is settled stays as it
+   * is; when it was dropped, the trace tells of the try.
+   */
   attempted(id: QueueItemId, attempt: Attempt, nextAttemptAtMs?: number): Promise<void>;
   delayNotified(id: QueueItemId, atMs: number): Promise<void>;
   /** An administrator's act; `by` names the actor. */
@@ -269,7 +279,10 @@ export interface RetentionStore {
   putHold(account: AccountId, reason: string, by: string): Promise<void>;
   /** What only the hold kept may be destroyed from then on. */
   removeHold(account: AccountId, by: string): Promise<boolean>;
-  /** What can still be read, by mailbox and UID, after a place in that order. */
+  /**
+   * What can still be read and is in none of the account's mailboxes any more, by mailbox and UID,
+   * after a place in that order.
+   */
   withheld(
     account: AccountId,
     limit: number,
@@ -287,6 +300,22 @@ export interface AuditStore {
   readByOther(read: Omit<ReadByOther, "atMs">): Promise<Buffer | undefined>;
   /** Newest first. For the owner and for administrators. */
   readsOf(account: AccountId, sinceMs: number, limit: number): Promise<readonly ReadByOther[]>;
+}
+
+/** Who has had mail with whom. */
+export interface ContactStore {
+  /**
+   * Of the accounts, those that were delivered a message from the address before ("heard"), as its
+   * sender verdict names it and unless that was "forged", or that have submitted one to it
+   * ("wrote", which says more). Neither
+   * expunging nor erasing the messages changes the answer; removing the account does.
+   *
+   * @param address in any case
+   */
+  known(
+    address: string,
+    accounts: readonly AccountId[],
+  ): Promise<ReadonlyMap<AccountId, "heard" | "wrote">>;
 }
 
 export interface TraceStore {

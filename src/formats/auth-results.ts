@@ -1,6 +1,6 @@
 /** Authentication-Results (RFC 8601): our verdicts for those who read the message after us. */
 
-import type { Verdict } from "#model/verdict";
+import type { DkimVerdict, SenderIdVerdict, Verdict } from "#model/verdict";
 
 /**
  * The whole field with its line ends, one method a line.
@@ -8,24 +8,62 @@ import type { Verdict } from "#model/verdict";
  * @param authservId name under which this installation speaks, a token or a domain
  */
 export function formatAuthResults(authservId: string, verdicts: readonly Verdict[]): string {
-  const results = verdicts.map(resinfo);
+  const results = verdicts.map(formatResult);
   if (results.length === 0) results.push("none"); // §2.2
   return `Authentication-Results: ${value(authservId)};\r\n\t${results.join(";\r\n\t")}\r\n`;
 }
 
-/** Properties of §2.7.2 and §2.7.4. The version is left out: 1 is what absence means. */
-function resinfo(verdict: Verdict): string {
+/** One verdict: "dkim=pass (…) header.d=example.org". The version is left out: 1 is what absence means. */
+export function formatResult(verdict: Verdict): string {
   switch (verdict.method) {
     case "spf": {
       const property = verdict.identity === "helo" ? "smtp.helo" : "smtp.mailfrom";
-      const named = verdict.domain === "" ? "" : ` ${property}=${value(verdict.domain)}`;
-      return `spf=${verdict.result}${why(verdict.why)}${named}`;
+      return `spf=${verdict.result}${why(verdict.why)}${named(property, verdict.domain)}`; // §2.7.2
     }
-    case "auth": {
-      const login = verdict.login === "" ? "" : ` smtp.auth=${value(verdict.login)}`;
-      return `auth=${verdict.result}${login}`;
+    case "sender-id": // §2.7.7 of RFC 7601, deprecated: the property names the field of the PRA
+      return `sender-id=${verdict.result}${why(verdict.why)}${praProperty(verdict)}`;
+    case "dkim":
+      return `dkim=${verdict.result}${why(verdict.why)}${signature(verdict)}`;
+    case "arc": {
+      const sealer = verdict.sealers[0] ?? "";
+      return `arc=${verdict.result}${why(verdict.why)}${named("header.d", sealer)}`; // RFC 8617 §10.1
+    }
+    case "dmarc": {
+      const policy = named("policy.dmarc", verdict.policy ?? "");
+      return `dmarc=${verdict.result}${why(verdict.why)}${named("header.from", verdict.fromDomain)}${policy}`;
+    }
+    case "auth": // §2.7.4
+      return `auth=${verdict.result}${named("smtp.auth", verdict.login)}`;
+    case "sender": // ours, marked as experimental (§2.7.7)
+      return `x-sender=${verdict.result}${why(verdict.text)} policy.origin=${verdict.origin}`;
+    case "spam": {
+      const reasons = verdict.reasons.map(({ points, text }) => `${signed(points)} ${text}`);
+      return `x-spam-level=${verdict.level}${why(reasons.join("; "))}`;
     }
   }
+}
+
+function named(property: string, text: string): string {
+  return text === "" ? "" : ` ${property}=${value(text)}`;
+}
+
+function praProperty({ pra, praHeader }: SenderIdVerdict): string {
+  if (pra === undefined || praHeader === undefined) return "";
+  const property =
+    praHeader === "MAIL FROM" ? "smtp.mailfrom" : `header.${praHeader.toLowerCase()}`;
+  return named(property, pra);
+}
+
+/** §2.7.1; header.b by RFC 6008, header.a and header.s by RFC 8601 §3. */
+function signature({ domain, selector, identity, algorithm, mark }: DkimVerdict): string {
+  const d = named("header.d", domain);
+  const i = identity === `@${domain}` ? "" : named("header.i", identity);
+  const a = named("header.a", algorithm);
+  return `${d}${i}${named("header.s", selector)}${a}${named("header.b", mark)}`;
+}
+
+function signed(points: number): string {
+  return points > 0 ? `+${points}` : String(points);
 }
 
 function why(text: string): string {

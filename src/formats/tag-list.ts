@@ -24,10 +24,11 @@ export function parseTagList(text: string): Result<TagList, TagListFault> {
   const specs = text.split(";");
   if (specs.length > 1 && specs.at(-1)?.trim() === "") specs.pop(); // one closing ";" is allowed
 
+  const isAscii = asciiText.test(text);
   const tags = new Map<string, string>();
   let at = 0;
   for (const spec of specs) {
-    if (!asciiText.test(spec)) return refuse("bad-character", at); // so trim() meets ASCII only
+    if (!isAscii && !asciiText.test(spec)) return refuse("bad-character", at); // so trim() meets ASCII only
     const equals = spec.indexOf("="); // a value may hold further "=", as base64 does
     const name = spec.slice(0, Math.max(equals, 0)).trim();
     if (!tagName.test(name)) return refuse("bad-name", at);

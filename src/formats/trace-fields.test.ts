@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { claimsAuthservId, formatAuthResults } from "#formats/auth-results";
-import { countReceived, formatReceived, formatReturnPath } from "#formats/received";
+import { formatReceived, formatReturnPath } from "#formats/received";
 
 const connection = {
   ...{
@@ -49,13 +49,6 @@ describe("formatReceived()", () => {
 
 test("formatReturnPath() writes the null path too", () => {
   assert.equal(formatReturnPath(""), "Return-Path: <>\r\n");
-});
-
-test("countReceived() counts fields of the header only, and stops at its limit", () => {
-  const header =
-    "Received: a\r\n b\r\nreceived : c\r\nX-Received: d\r\n Received: e\r\n\r\nReceived: f\r\n";
-  assert.equal(countReceived(Buffer.from(header)), 2);
-  assert.equal(countReceived(Buffer.from("Received: x\r\n".repeat(1000))), 100);
 });
 
 describe("Authentication-Results", () => {

@@ -1,12 +1,11 @@
 /** Backups: the administrator's side. What takes long tells its progress, a line of JSON at a time. */
 
-import type { Context, Hono } from "hono";
+import type { Hono } from "hono";
 import * as v from "valibot";
-import { Misconfigured, Unavailable } from "#base/errors";
-import { DamagedMail } from "#store";
 import { body } from "./admin-input.ts";
 import type { Backups } from "./backups.ts";
 import type { HubEvents } from "./events.ts";
+import { inLines } from "./lines.ts";
 
 export interface BackupAdminPorts {
   readonly backups: Backups;
@@ -28,15 +27,12 @@ const drill = v.strictObject({
   reason: v.optional(v.pipe(v.string(), v.maxLength(2000))),
 });
 
-/** Progress is told at most so often. */
-const progressMs = 200;
-
 export function backupRoutes(app: Hono, { backups, events }: BackupAdminPorts, by: string): void {
   app.get("/backup", (c) => c.json(backups.state()));
   app.post("/backup/create", async (c) => {
     const { to } = await body(c, newBackup);
     const { signal } = c.req.raw;
-    return inLines(c, async (onProgress) => {
+    return inLines(c, async ({ tell: onProgress }) => {
       const created = await backups.create(by, { to, onProgress, signal });
       events.adminActed(`make backup ${created.name}`, by);
       return created;
@@ -53,38 +49,4 @@ export function backupRoutes(app: Hono, { backups, events }: BackupAdminPorts, b
     await backups.drilled({ ...report, ...more }, by);
     return c.json({ done: `remember the drill of ${report.backup}` });
   });
-}
-
-type Tell = (doneBytes: number, allBytes: number) => void;
-
-/** Lines {done, of}, then one with the result, or with what went wrong and the status it would have. */
-function inLines(c: Context, work: (tell: Tell) => Promise<object>): Response {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  const writer = writable.getWriter();
-  const write = (line: object): Promise<void> =>
-    writer.write(Buffer.from(`${JSON.stringify(line)}\n`)).catch(() => undefined);
-  let toldMs = 0;
-  const tell: Tell = (done, of) => {
-    const nowMs = performance.now();
-    if (nowMs - toldMs < progressMs) return;
-    toldMs = nowMs;
-    void write({ done, of });
-  };
-  void work(tell)
-    .then(
-      (result) => write({ result }),
-      (error: unknown) => write(failureLine(error)),
-    )
-    .then(() => writer.close())
-    .catch(() => undefined); // nobody listens any more
-  return c.body(readable, 200, { "content-type": "application/x-ndjson" });
-}
-
-function failureLine(error: unknown): object {
-  if (error instanceof DamagedMail) {
-    return { error: error.message, status: 500, damage: { ...error.place, named: error.named } };
-  }
-  if (error instanceof Misconfigured) return { error: error.message, status: 422 };
-  if (error instanceof Unavailable) return { error: error.message, status: 503 };
-  return { error: "internal failure", status: 500 };
 }

@@ -15,6 +15,8 @@ export interface CheckedWriter {
   finish(): Promise<{ readonly staged: StagedContent; readonly arrived: StagedContent }>;
   /** Known after `finish()`: the header is longer than we judge. */
   readonly isHeaderTooLong: boolean;
+  /** What came first, as it arrived: at least as many octets as were asked for, or all there are. */
+  readonly start: readonly Uint8Array[];
   abort(): void;
 }
 
@@ -22,7 +24,12 @@ export interface CheckedWriter {
  * The store hashes what it keeps; only a message that lost a field on the way in needs a second
  * hash, over the octets as they arrived.
  */
-export function checkedWriter(writer: ContentWriter, authservId: string): CheckedWriter {
+export function checkedWriter(
+  writer: ContentWriter,
+  authservId: string,
+  startBytes: number,
+): CheckedWriter {
+  const start: Uint8Array[] = [];
   const filter = foreignResultsFilter(authservId);
   let undecided: Uint8Array[] | undefined = [];
   let changed: Hash | undefined;
@@ -43,6 +50,7 @@ export function checkedWriter(writer: ContentWriter, authservId: string): Checke
     undecided = undefined;
   };
   const take = (chunk: Uint8Array): void | Promise<void> => {
+    if (sizeBytes < startBytes) start.push(chunk);
     sizeBytes += chunk.length;
     if (undecided === undefined) changed?.update(chunk);
     else undecided.push(chunk);
@@ -72,6 +80,7 @@ export function checkedWriter(writer: ContentWriter, authservId: string): Checke
     get isHeaderTooLong() {
       return filter.isTooLong;
     },
+    start,
     abort: () => writer.abort(),
   };
 }

@@ -7,8 +7,9 @@ import { Registry } from "#base/measures";
 import { seededRandom } from "#base/random";
 import { linkPair } from "#contracts/link";
 import type { Refusal } from "#contracts/store";
-import { fixedMaster, openStore } from "#store";
+import { openStore } from "#store";
 import { fakeClock } from "../../tests/kit/fake-clock.ts";
+import { fixedMaster } from "../store/fixture.ts";
 import { refusalKeeper } from "./edges.ts";
 import { hubEvents } from "./events.ts";
 

@@ -7,6 +7,7 @@ import type { SealPrivateKeys } from "#contracts/sealed";
 import { type DialledEdge, dialEdge } from "#hub/links";
 import { answerAsked, type InboundPorts, misshapen, takeDeposit, takeSealed } from "./inbound.ts";
 import { type Inside, readText } from "./inside.ts";
+import { createJudge } from "./judge.ts";
 import { policyPusher } from "./policy-pusher.ts";
 import { readRefusals, readSamples } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
@@ -40,6 +41,11 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
   const inbound: InboundPorts = {
     ...inside,
     underWay: new Map(),
+    judge: createJudge({
+      ...inside,
+      settings: inside.settings.judging,
+      contacts: inside.store.contacts,
+    }),
     // Two of the largest at a time, with what sealing adds.
     sealedRoom: {
       heldBytes: 0,

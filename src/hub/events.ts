@@ -2,13 +2,14 @@
 
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
-import type { Deposit } from "#contracts/deposit";
 import type { StreamKind } from "#contracts/link";
+import type { Acceptance } from "#contracts/store";
 import type { Submission } from "#contracts/submission";
+import type { Verdict } from "#model/verdict";
 import type { EdgePeer } from "./settings.ts";
 
 export interface HubEvents {
-  accepted(deposit: Deposit, mailboxes: number, committedAtMs: number): void;
+  accepted(acceptance: Acceptance, receivedAtMs: number, committedAtMs: number): void;
   depositFailed(id: string, error: unknown): void;
   damagedOnTheWay(id: string): void;
   sealedUnreadable(fault: string): void;
@@ -27,10 +28,7 @@ export interface HubEvents {
 
 export function hubEvents(log: Log, registry: Registry): HubEvents {
   const messages = registry.counter("messages", "Messages committed, by direction");
-  const spf = registry.counter(
-    "auth_results",
-    "Sender checks of accepted mail, by method and result",
-  );
+  const countVerdicts = verdictCounters(registry);
   const links = registry.counter("link_events", "Links that came up or went down, by edge");
   const refusals = registry.counter(
     "refusals",
@@ -43,13 +41,13 @@ export function hubEvents(log: Log, registry: Registry): HubEvents {
   );
   const why = (error: unknown): string => (error instanceof Error ? error.message : String(error));
   return {
-    accepted(deposit, mailboxes, committedAtMs) {
+    accepted({ id, deliveries, verdicts }, receivedAtMs, committedAtMs) {
       messages.add({ direction: "inbound" });
-      for (const { method, result } of deposit.verdicts) spf.add({ method, result });
+      countVerdicts(verdicts);
       log.write("info", "hub.accepted", {
-        id: deposit.id,
-        mailboxes,
-        duration_ms: Math.round(committedAtMs - deposit.receivedAtMs),
+        id,
+        mailboxes: deliveries.length,
+        duration_ms: Math.round(committedAtMs - receivedAtMs),
       });
     },
     depositFailed: (id, error) => log.write("error", "hub.deposit-failed", { id, why: why(error) }),
@@ -82,5 +80,25 @@ export function hubEvents(log: Log, registry: Registry): HubEvents {
     probed: (door, ok, reason) =>
       log.write(ok ? "info" : "error", "hub.probed", { door, ok, why: reason }),
     adminActed: (what, by) => log.write("info", "hub.admin-acted", { what, by }),
+  };
+}
+
+function verdictCounters(registry: Registry): (verdicts: readonly Verdict[]) => void {
+  const results = registry.counter(
+    "auth_results",
+    "Sender checks of accepted mail, by method and result",
+  );
+  const spoofs = registry.counter(
+    "spoof_evidence",
+    "What spoke for deception in accepted mail, by type and origin",
+  );
+  return (verdicts) => {
+    for (const verdict of verdicts) {
+      const { method } = verdict;
+      const result = method === "spam" ? String(verdict.level) : verdict.result;
+      results.add({ method, result });
+      if (verdict.method !== "sender") continue;
+      for (const { type } of verdict.evidence) spoofs.add({ type, origin: verdict.origin });
+    }
   };
 }

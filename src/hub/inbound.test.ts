@@ -14,10 +14,13 @@ import type { Destination, Directory } from "#contracts/directory";
 import { type Link, type LinkStream, linkPair } from "#contracts/link";
 import { makeSealKeys, seal } from "#contracts/sealed";
 import type { Store } from "#contracts/store";
+import type { Decision } from "#model/decision";
 import type { Mailbox, MailboxRole } from "#model/mailbox";
-import { fixedMaster, type OpenStore, openStore } from "#store";
+import { type OpenStore, openStore } from "#store";
+import { fixedMaster } from "../store/fixture.ts";
 import { hubEvents } from "./events.ts";
 import { answerAsked, type InboundPorts, takeDeposit, takeSealed } from "./inbound.ts";
+import type { Judge } from "./judge.ts";
 
 const ana = "ana@example.org";
 const gone = "gone@example.org";
@@ -27,6 +30,12 @@ const text = Buffer.from("From: eve@example.net\r\nSubject: hello\r\n\r\nwords\r
 const pieceBytes = 60_000;
 const roomBytes = 400_000;
 const maxStoreBytes = 3 * 1024 * 1024;
+
+/** What the edge found out stands as it is. */
+const trustingJudge: Judge = {
+  startBytes: 0,
+  judge: ({ verdicts, decision }) => Promise.resolve({ verdicts, decision, steps: [] }),
+};
 
 /** The inside as an edge sees it: two real ends of a link, and a real store on a simulated disk. */
 interface House {
@@ -68,6 +77,7 @@ beforeEach(async () => {
     measures: deliveryMeasures(registry),
     underWay: new Map(),
     sealedRoom: { heldBytes: 0, maxBytes: roomBytes },
+    judge: trustingJudge,
     authservId,
     queued: () => {
       house.queued += 1;
@@ -109,22 +119,27 @@ function depositTo(recipients: readonly string[], more: Partial<Deposit> = {}): 
       extended: true,
     },
     envelope: { reversePath: "eve@example.net", recipients: recipients.map((path) => ({ path })) },
-    verdicts: [],
-    decision: { disposition: "accept", opinions: [] },
     receivedAtMs: Date.now(),
     steps: [],
     ...more,
   };
 }
 
-function decided(disposition: "reject" | "defer"): Pick<Deposit, "decision"> {
-  const opinion = { stage: "spf", disposition, because: "spf=fail" };
-  return { decision: { disposition, opinions: [opinion] } };
+function decided(disposition: "reject" | "defer"): Decision {
+  return { disposition, opinions: [{ stage: "spf", disposition, because: "spf=fail" }] };
 }
 
-function endOf(octets: Uint8Array): DepositEnd {
+const accepting: Decision = { disposition: "accept", opinions: [] };
+
+function endOf(octets: Uint8Array, decision = accepting): DepositEnd {
   const contentId = createHash("sha256").update(octets).digest("hex");
-  return { contentId, sizeBytes: octets.length, steps: [] };
+  const source = {
+    kind: "direct",
+    address: "192.0.2.1",
+    helo: "mx.example.net",
+    passed: 0,
+  } as const;
+  return { contentId, sizeBytes: octets.length, verdicts: [], decision, source, steps: [] };
 }
 
 async function send(stream: LinkStream, octets: Uint8Array): Promise<void> {
@@ -144,9 +159,9 @@ async function hand(deposit: Deposit, octets = text, end = endOf(octets)): Promi
   return outcomeOf(stream);
 }
 
-function sealed(deposit: unknown, octets = text): Buffer {
+function sealed(deposit: unknown, octets = text, decision = accepting): Buffer {
   const sealer = seal(publicKeys, deposit);
-  return Buffer.concat([...sealer.write(octets), ...sealer.end(endOf(octets))]);
+  return Buffer.concat([...sealer.write(octets), ...sealer.end(endOf(octets, decision))]);
 }
 
 async function handSealed(octets: Uint8Array): Promise<DepositOutcome> {
@@ -334,12 +349,14 @@ describe("a sealed message", () => {
 
   for (const disposition of ["reject", "defer"] as const) {
     test(`that policy would ${disposition} is Junk: its sender has had the 250`, async () => {
-      const deposit = depositTo([ana, gone], decided(disposition));
-      assert.equal(codeOf(await handSealed(sealed(deposit))), "committed");
+      const deposit = depositTo([ana, gone]);
+      const octets = sealed(deposit, text, decided(disposition));
+      assert.equal(codeOf(await handSealed(octets)), "committed");
       assert.deepEqual([await countIn("junk"), await countIn("inbox")], [1, 0]);
       assert.equal((await house.store.queue.list({ limit: 10 })).length, 1);
       // The same decision on a live one is an answer.
-      const live = await hand(depositTo([ana], decided(disposition)));
+      const end = endOf(text, decided(disposition));
+      const live = await hand(depositTo([ana]), text, end);
       assert.equal(live.committed, false);
     });
   }

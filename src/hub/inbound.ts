@@ -13,9 +13,11 @@ import type { Acceptance, Delivery, NewQueueItem, StagedContent, Store } from "#
 import type { Decision } from "#model/decision";
 import type { Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
+import type { Verdict } from "#model/verdict";
 import { decide, replyTo } from "#policy";
 import { type CheckedWriter, checkedWriter } from "./checked-writer.ts";
 import type { HubEvents } from "./events.ts";
+import type { Judge } from "./judge.ts";
 import { readAsked, readDeposit, readDepositEnd } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
 import { inboundHead } from "./stamp.ts";
@@ -31,6 +33,7 @@ export interface InboundPorts {
   readonly underWay: Map<string, Promise<void>>;
   /** Octets of sealed messages that are held while they are opened, over all streams. */
   readonly sealedRoom: { heldBytes: number; readonly maxBytes: number };
+  readonly judge: Judge;
   /** authserv-id of Authentication-Results (RFC 8601 §2.5). */
   readonly authservId: string;
   /** Called when something was queued for elsewhere. */
@@ -48,7 +51,7 @@ export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
   const deposit = readDeposit(stream.header);
   if (!deposit.ok) return misshapen(stream, "edge-smtp", ports.events);
   const { id } = deposit.value;
-  const writer = checkedWriter(ports.store.stage(), ports.authservId);
+  const writer = checkedWriter(ports.store.stage(), ports.authservId, ports.judge.startBytes);
   const settled = Promise.withResolvers<void>();
   // From the first octet on: a question about it may overtake its end on another connection.
   ports.underWay.set(id, settled.promise);
@@ -118,7 +121,7 @@ async function unseal(
     else ports.events.sealedUnreadable(opened.fault);
     return refused({ code: 554, status: "5.6.0", text: "sealed message cannot be opened" });
   }
-  const writer = checkedWriter(ports.store.stage(), ports.authservId);
+  const writer = checkedWriter(ports.store.stage(), ports.authservId, ports.judge.startBytes);
   for (const piece of opened.value.content) await writer.write(piece);
   return finish(deposit.value, opened.value.trailer, { writer, isAcknowledged: true }, ports);
 }
@@ -183,9 +186,19 @@ async function finish(
     if (writer.isHeaderTooLong && !isAcknowledged) {
       return refused({ code: 552, status: "5.3.4", text: "message header too large" });
     }
-    const steps = [...deposit.steps, ...end.value.steps];
-    const judged = writer.isHeaderTooLong ? distrusted(deposit) : deposit;
-    return await commit({ ...judged, steps }, staged, isAcknowledged, ports);
+    const { verdicts, source } = end.value;
+    // The edge's opinions are evidence: the inside may be stricter, never milder.
+    const decision = writer.isHeaderTooLong ? distrusted(end.value.decision) : end.value.decision;
+    const judged = await ports.judge.judge({
+      deposit,
+      start: writer.start,
+      sizeBytes: end.value.sizeBytes,
+      verdicts,
+      decision,
+      source,
+    });
+    const steps = [...deposit.steps, ...end.value.steps, ...judged.steps];
+    return await commit({ ...deposit, ...judged, steps }, staged, isAcknowledged, ports);
   } catch (error) {
     if (error instanceof Full) {
       return refused({ code: 452, status: "4.3.1", text: "insufficient system storage" });
@@ -198,14 +211,13 @@ async function finish(
 }
 
 /** It was acknowledged, so it is kept; where what it says of itself cannot be judged, as Junk. */
-function distrusted(deposit: Deposit): Deposit {
+function distrusted({ opinions }: Decision): Decision {
   const opinion = {
     stage: "header",
     disposition: "quarantine",
     because: "the header is too long to be judged",
   } as const;
-  const { disposition, opinions } = deposit.decision;
-  return { ...deposit, decision: { disposition, opinions: [...opinions, opinion] } };
+  return decide([...opinions, opinion]);
 }
 
 /** A live sender tries again; a sealed one stays as it is however often the edge sends it. */
@@ -215,14 +227,20 @@ function misfit(isAcknowledged: boolean, text: string): Reply {
     : { code: 451, status: "4.3.0", text };
 }
 
+/** A deposit with all that was found out about it, here and at the edge. */
+interface JudgedDeposit extends Deposit {
+  readonly verdicts: readonly Verdict[];
+  readonly decision: Decision;
+}
+
 async function commit(
-  deposit: Deposit,
+  deposit: JudgedDeposit,
   content: StagedContent,
   isAcknowledged: boolean,
   ports: InboundPorts,
 ): Promise<DepositOutcome> {
   const { store, clock } = ports;
-  const decision = decideInside(deposit);
+  const { decision } = deposit;
   const isStrict = decision.disposition === "reject" || decision.disposition === "defer";
   // Nobody can be refused any more who has had his 250: then it is Junk.
   if (isStrict && !isAcknowledged) return refused(replyTo(decision));
@@ -243,7 +261,7 @@ async function commit(
     envelope: deposit.envelope,
     verdicts: deposit.verdicts,
     decision,
-    head: inboundHead(deposit, ports.authservId),
+    head: inboundHead(deposit, deposit.verdicts, ports.authservId),
     content,
     acceptedAtMs,
     steps: deposit.steps,
@@ -253,16 +271,11 @@ async function commit(
   const { repeated } = await store.accept(acceptance);
   if (!repeated) {
     const committedAtMs = clock.nowMs();
-    ports.events.accepted(deposit, deliveries.length, committedAtMs);
+    ports.events.accepted(acceptance, deposit.receivedAtMs, committedAtMs);
     ports.measures.accepted(acceptance, committedAtMs);
   }
   if (queue.length > 0) ports.queued();
   return { committed: true, repeated };
-}
-
-/** The edge's opinions are evidence: the inside may be stricter, never milder. */
-function decideInside(deposit: Deposit): Decision {
-  return decide(deposit.decision.opinions);
 }
 
 function expand(

@@ -2,6 +2,7 @@
 
 import type { Context } from "hono";
 import { Denied, Misconfigured, Unavailable } from "#base/errors";
+import { DamagedMail } from "#store";
 
 export interface LineWriter {
   /** How far the work is; told now and then only. */
@@ -14,7 +15,8 @@ export interface LineWriter {
 const progressMs = 200;
 
 /**
- * Lines {done, of} and {part}, then one with {result}, or with {error} and the status it would have.
+ * Lines {done, of} and {part}, then one with {result}, or with {error} and the status it would have,
+ * and {damage} when mail cannot be read whole.
  *
  * @param work stops when a line cannot be written any more: then `part` throws
  */
@@ -43,6 +45,9 @@ export function inLines(c: Context, work: (lines: LineWriter) => Promise<object>
 }
 
 function failureLine(error: unknown): object {
+  if (error instanceof DamagedMail) {
+    return { error: error.message, status: 500, damage: { ...error.place, named: error.named } };
+  }
   if (error instanceof Misconfigured) return { error: error.message, status: 422 };
   if (error instanceof Denied) return { error: error.message, status: 403 };
   if (error instanceof Unavailable) return { error: error.message, status: 503 };

@@ -4,8 +4,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { defaultsOf } from "#base/parameters";
 import { seededRandom } from "#base/random";
-import { fixedMaster, type OpenStore, openStore, storeParameters } from "#store";
+import { type OpenStore, openStore, storeParameters } from "#store";
 import { type FakeClock, fakeClock } from "../../tests/kit/fake-clock.ts";
+import { fixedMaster } from "../store/fixture.ts";
 import { type Maintenance, type MaintenanceStore, startMaintenance } from "./maintenance.ts";
 
 const minuteMs = 60_000;

@@ -14,6 +14,7 @@ import { formatDate } from "#formats/date";
 import { fields, type Header, parseHeader, valueOf } from "#formats/message";
 import type { Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
+import type { SenderVerdict } from "#model/verdict";
 import type { HubEvents } from "./events.ts";
 import { foreignResultsFilter } from "./own-results.ts";
 import { signatures } from "./sign.ts";
@@ -202,6 +203,12 @@ async function stage(octets: readonly Uint8Array[], store: Store): Promise<Stage
   }
 }
 
+/** What is written here needs no check of where it comes from. */
+export function internalSender(address: string): SenderVerdict {
+  const text = "Inside your organisation.";
+  return { method: "sender", result: "internal", origin: "inside", address, text, evidence: [] };
+}
+
 async function commit(
   submission: Submission,
   message: { readonly content: StagedContent; readonly head: Uint8Array },
@@ -217,7 +224,7 @@ async function commit(
     direction: "submission",
     connection,
     envelope,
-    verdicts: [{ method: "auth", result: "pass", login }],
+    verdicts: [{ method: "auth", result: "pass", login }, internalSender(login)],
     decision: { disposition: "accept", opinions: [] },
     head,
     content,

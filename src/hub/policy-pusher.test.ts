@@ -62,7 +62,7 @@ afterEach(() => {
 function pusher(linkNow: () => Link | undefined = () => hubLink) {
   const directory = { deliverableAddresses: () => [], domains: () => [] };
   const inside = {
-    settings: { policyKey, sealKeys, spf: {}, smtp: { maxMessageBytes: 1 } },
+    settings: { policyKey, sealKeys, identity: {}, smtp: { maxMessageBytes: 1 } },
     clock,
     random: systemRandom,
     events: hubEvents(silentLog, new Registry()),

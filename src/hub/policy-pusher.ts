@@ -65,7 +65,7 @@ function factsOf(
     salt: random.bytes(32),
     addresses: directory.deliverableAddresses(),
     domains: directory.domains().map(({ name }) => name),
-    spf: settings.spf,
+    ...settings.identity,
     maxMessageBytes: settings.smtp.maxMessageBytes,
     sealTo,
     logKeys: signer.keys.map(formatNoteKey),

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { pick, seededRandom } from "#base/random";
+import type { DepositEnd } from "#contracts/deposit";
+import type { SenderVerdict } from "#model/verdict";
 import { readAsked, readDeposit, readDepositEnd, readRefusals, readSamples } from "./schemas.ts";
 
 const id = "0123456789abcdef0123456789abcdef";
@@ -22,12 +24,42 @@ const deposit = {
     recipients: [{ path: "anna@example.org", notify: ["success"] }],
     utf8: true,
   },
-  verdicts: [{ method: "spf", result: "pass", domain: "a.example", identity: "helo", why: "ip4" }],
+  receivedAtMs: 1_795_290_000_000,
+  steps: [step],
+};
+const internal: SenderVerdict = {
+  method: "sender",
+  result: "internal",
+  origin: "inside",
+  address: "anna@example.org",
+  text: "",
+  evidence: [],
+};
+const common = { domain: "a.example", why: "" } as const;
+const depositEnd: DepositEnd = {
+  contentId: "a".repeat(64),
+  sizeBytes: 3,
+  verdicts: [
+    { method: "spf", result: "pass", identity: "helo", ...common },
+    { method: "sender-id", result: "none", status: "no-pra", class: "no-list", ...common },
+    {
+      ...{ method: "dkim", result: "pass", selector: "s", identity: "@a.example", ...common },
+      ...{ algorithm: "rsa-sha256", mark: "abcdefgh", testing: true },
+    },
+    {
+      ...{ method: "arc", result: "pass", sealers: ["b.example"], trusted: true, why: "" },
+      saw: { dmarc: "pass", fromDomain: "a.example" },
+    },
+    {
+      ...{ method: "dmarc", result: "pass", fromDomain: "a.example", why: "", policy: "reject" },
+      ...{ policyTag: "sp", spfAligned: false, dkimAligned: ["a.example"] },
+    },
+  ],
   decision: {
     disposition: "accept",
     opinions: [{ stage: "spf", disposition: "accept", because: "spf=pass" }],
   },
-  receivedAtMs: 1_795_290_000_000,
+  source: { kind: "relayed", address: "2001:db8::2", helo: "a.example", passed: 1 },
   steps: [step],
 };
 const refusal = {
@@ -85,17 +117,6 @@ describe("readDeposit()", () => {
     ["envelope.reversePath", "a@b\u001b[2J"],
     ["envelope.reversePath", "a@b\u007f"],
     ["envelope.reversePath", `${"a".repeat(511)}@b`],
-    ["verdicts.0.method", "auth"],
-    ["verdicts.0", { method: "auth", result: "pass", login: "anna@example.org" }],
-    ["verdicts.0.method", "toString"],
-    ["verdicts.0.method", ["spf"]],
-    ["verdicts.0.method", undefined],
-    ["verdicts.0", null],
-    ["verdicts.0.domain", "a".repeat(4000)],
-    ["verdicts.0.result", "perhaps"],
-    ["verdicts", { 0: {}, length: 1 }],
-    ["decision.disposition", "keep"],
-    ["decision.opinions.0.because", 7],
     ["receivedAtMs", "now"],
     ["receivedAtMs", Number.POSITIVE_INFINITY],
     ["receivedAtMs", -1],
@@ -124,13 +145,52 @@ describe("readDeposit()", () => {
   });
 });
 
+describe("readDepositEnd()", () => {
+  test("takes every verdict that an edge can make", () => {
+    assert.deepEqual(readDepositEnd(depositEnd), { ok: true, value: depositEnd });
+    assert.deepEqual(
+      depositEnd.verdicts.map(({ method }) => method),
+      ["spf", "sender-id", "dkim", "arc", "dmarc"],
+    );
+  });
+
+  const offences: readonly (readonly [string, unknown])[] = [
+    ["contentId", "a".repeat(63)],
+    ["sizeBytes", -1],
+    ["sizeBytes", 1.5],
+    ["sizeBytes", Number.MAX_SAFE_INTEGER + 1],
+    ["verdicts.0.method", "auth"],
+    ["verdicts.0", { method: "auth", result: "pass", login: "anna@example.org" }],
+    ["verdicts.0", internal],
+    ["verdicts.0", { method: "spam", result: "low", level: 0, reasons: [] }],
+    ["verdicts.0.method", "toString"],
+    ["verdicts.0.method", ["spf"]],
+    ["verdicts.0.method", undefined],
+    ["verdicts.0", null],
+    ["verdicts.0.domain", "a".repeat(4000)],
+    ["verdicts.0.result", "perhaps"],
+    ["verdicts.1.status", "fine"],
+    ["verdicts.2.selector", 7],
+    ["verdicts.3.sealers", ["a", 1]],
+    ["verdicts.3.saw.dmarc", null],
+    ["verdicts.4.dkimAligned", "a.example"],
+    ["verdicts.4.policy", "shred"],
+    ["verdicts", { 0: {}, length: 1 }],
+    ["decision.disposition", "keep"],
+    ["decision.opinions.0.because", 7],
+    ["source.kind", "friend"],
+    ["source.address", "example.org"],
+    ["source", undefined],
+  ];
+  for (const [path, to] of offences) {
+    test(`refuses ${path} = ${JSON.stringify(to)?.slice(0, 40)}`, () => {
+      assert.equal(readDepositEnd(changed(depositEnd, path, to)).ok, false);
+    });
+  }
+});
+
 describe("the other readers", () => {
   test("take what an edge sends and nothing else", () => {
-    assert.ok(readDepositEnd({ contentId: "a".repeat(64), sizeBytes: 3, steps: [step] }).ok);
-    assert.equal(readDepositEnd({ contentId: "a".repeat(63), sizeBytes: 3, steps: [] }).ok, false);
-    for (const sizeBytes of [-1, 1.5, Number.MAX_SAFE_INTEGER + 1]) {
-      assert.equal(readDepositEnd({ contentId: "a".repeat(64), sizeBytes, steps: [] }).ok, false);
-    }
     assert.ok(readAsked({ id }).ok);
     assert.equal(readAsked([id]).ok, false);
     assert.ok(readRefusals({ refusals: [refusal] }).ok);

@@ -5,27 +5,25 @@ import type { Sample } from "#base/measures";
 import { accept, type Result, refuse } from "#base/result";
 import type { Deposit, DepositEnd } from "#contracts/deposit";
 import type { Refusal } from "#contracts/store";
-import type { Connection, TlsFacts } from "#model/connection";
+import type { Connection, Source, TlsFacts } from "#model/connection";
 import { type Decision, dispositions, type Opinion } from "#model/decision";
 import type { Envelope, Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
 import type { TraceStep } from "#model/trace";
-import type { SpfVerdict, Verdict } from "#model/verdict";
 import {
   either,
   isBoolean,
   isNumber,
   list,
   matching,
-  nothing,
   object,
-  oneBy,
   oneOf,
   type Shape,
   table,
   text,
   textThat,
 } from "./shape.ts";
+import { edgeVerdict } from "./verdict-shapes.ts";
 
 /** Until the end of the year 9999, so that a moment can be written as a date. */
 const moment: Shape = (value) =>
@@ -35,6 +33,7 @@ const wholeUpTo =
   (value) =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
 
+const ipAddress = textThat((value) => parseIp(value) !== undefined);
 const id = matching(/^[0-9a-f]{32}$/);
 const sha256 = matching(/^[0-9a-f]{64}$/);
 const words = text(4096);
@@ -51,7 +50,7 @@ const tls = object<TlsFacts>(
 const connection = object<Omit<Connection, "authenticated">>(
   {
     listener: words,
-    clientAddress: textThat((value) => parseIp(value) !== undefined),
+    clientAddress: ipAddress,
     clientPort: wholeUpTo(65_535),
     helo: words,
     extended: isBoolean,
@@ -74,24 +73,6 @@ const envelope = object<Envelope>(
   },
 );
 
-const spfVerdict = object<SpfVerdict>(
-  {
-    method: oneOf("spf"),
-    result: oneOf("none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"),
-    domain: text(255),
-    identity: oneOf("mailfrom", "helo"),
-    why: words,
-  },
-  { explanation: words },
-);
-
-/** By method; nobody logs in at an edge, so it has no such verdict to tell. */
-const verdictShapes: Readonly<Record<Verdict["method"], Shape>> = {
-  spf: spfVerdict,
-  auth: nothing,
-};
-const verdict = oneBy("method", verdictShapes);
-
 const steps = list(
   object<TraceStep>({ atMs: moment, program: words, step: words, text: words }),
   200,
@@ -104,15 +85,23 @@ const deposit = object<Deposit>({
   receivedBy: matching(/^[A-Za-z0-9.:[\]-]{1,255}$/),
   connection,
   envelope,
-  verdicts: list(verdict, 20),
-  decision: object<Decision>({ disposition, opinions: list(opinion, 20) }),
   receivedAtMs: moment,
   steps,
+});
+
+const source = object<Source>({
+  kind: oneOf("direct", "relayed", "unknown"),
+  address: ipAddress,
+  helo: words,
+  passed: wholeUpTo(100),
 });
 
 const depositEnd = object<DepositEnd>({
   contentId: sha256,
   sizeBytes: wholeUpTo(Number.MAX_SAFE_INTEGER),
+  verdicts: list(edgeVerdict, 20),
+  decision: object<Decision>({ disposition, opinions: list(opinion, 20) }),
+  source,
   steps,
 });
 

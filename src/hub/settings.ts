@@ -9,6 +9,7 @@ import type { storeParameters } from "#store";
 import type { backupParameters } from "#store/backup";
 import type { queueParameters } from "#transport/queue";
 import type { smtpParameters } from "#transport/smtp-server";
+import type { JudgingSettings } from "./judge.ts";
 
 export interface EdgePeer {
   readonly name: "edge-smtp" | "edge-web";
@@ -48,7 +49,9 @@ export interface HubSettings {
   readonly consoleTokenFile: string;
   readonly adminSocket: string;
   readonly adminSecretFile: string;
-  readonly spf: PolicySnapshot["spf"];
+  /** What the edge is told of who is believed, and what follows from its verdicts. */
+  readonly identity: Pick<PolicySnapshot, "ownRelays" | "trustedSealers" | "praMode" | "rules">;
+  readonly judging: JudgingSettings;
   readonly smtp: Values<typeof smtpParameters>;
   readonly imap: Values<typeof imapParameters>;
   readonly queue: Values<typeof queueParameters>;

@@ -4,9 +4,14 @@ import type { Deposit } from "#contracts/deposit";
 import type { Submission } from "#contracts/submission";
 import { formatAuthResults } from "#formats/auth-results";
 import { formatReceived, formatReturnPath } from "#formats/received";
+import type { Verdict } from "#model/verdict";
 
 /** Return-Path, Authentication-Results and Received of mail from outside. */
-export function inboundHead(deposit: Deposit, authservId: string): Buffer {
+export function inboundHead(
+  deposit: Deposit,
+  verdicts: readonly Verdict[],
+  authservId: string,
+): Buffer {
   const { connection, envelope, receivedBy, id, receivedAtMs } = deposit;
   const only = envelope.recipients.length === 1 ? envelope.recipients[0]?.path : undefined;
   const received = formatReceived({
@@ -17,7 +22,7 @@ export function inboundHead(deposit: Deposit, authservId: string): Buffer {
     utf8: envelope.utf8 === true,
     receivedAtMs,
   });
-  const results = formatAuthResults(authservId, deposit.verdicts);
+  const results = formatAuthResults(authservId, verdicts);
   return Buffer.from(formatReturnPath(envelope.reversePath) + results + received, "utf8");
 }
 

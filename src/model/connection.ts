@@ -27,3 +27,16 @@ export interface Connection {
   /** What of the above came by PROXY protocol instead of the socket. */
   readonly viaProxy?: boolean;
 }
+
+/** Who sent the message to us or to the relays that we run or hire. */
+export interface Source {
+  /** direct: the client itself. relayed: named by the Received field of a relay of ours. unknown:
+   * the client is ours, and no field says who gave it the message. */
+  readonly kind: "direct" | "relayed" | "unknown";
+  /** IPv4 or IPv6 in text; the client's own when unknown. */
+  readonly address: string;
+  /** Untrusted. */
+  readonly helo: string;
+  /** Received fields of our relays that were passed. */
+  readonly passed: number;
+}

@@ -19,3 +19,13 @@ export interface Decision {
   /** Every opinion, the one that decided first. */
   readonly opinions: readonly Opinion[];
 }
+
+/** The administrator's choices for each result on which the RFCs leave room. */
+export interface SenderRules {
+  /** RFC 7208 §8. */
+  readonly spf: Readonly<Record<"fail" | "softfail" | "temperror" | "permerror", Disposition>>;
+  /** What a failed check leads to when the domain's owner asks for it, or the DNS is silent. */
+  readonly dmarc: Readonly<Record<"quarantine" | "reject" | "temperror", Disposition>>;
+  /** Sender ID has no word for "none": mail without a list is never refused for it (CAP-60). */
+  readonly senderId: Readonly<Record<"fail" | "softfail" | "temperror" | "permerror", Disposition>>;
+}

@@ -9,11 +9,13 @@ const table: Readonly<Record<string, readonly [code: number, text: string]>> = {
   "1.8": [550, "the sender's domain does not exist"],
   "2.2": [552, "the mailbox is full"],
   "3.4": [552, "the message is too large"],
+  "4.3": [550, "the DNS did not answer about the author's domain"],
   "4.6": [554, "the message went in circles"],
   "6.0": [554, "the message is malformed"],
   "7.1": [550, "refused by the policy of this site"],
   "7.23": [550, "SPF does not let this host send for the sender's domain"],
   "7.24": [550, "SPF could not be evaluated for the sender's domain"],
+  "7.26": [550, "DMARC: neither SPF nor DKIM speaks for the author's domain, which asks for this"],
 };
 
 /** Says nothing of the reasons inside: those are for the trace, not for the peer. */

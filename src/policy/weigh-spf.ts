@@ -1,22 +1,10 @@
 /** Policy stage: what an SPF verdict advises (RFC 7208 §8; status codes of RFC 7372 §3.2). Pure. */
 
-import type { Disposition, Opinion } from "#model/decision";
+import type { Disposition, Opinion, SenderRules } from "#model/decision";
 import type { SpfVerdict } from "#model/verdict";
 
-/** The administrator's choice for each result on which the RFC leaves room. */
-export type SpfRules = Readonly<
-  Record<"fail" | "softfail" | "temperror" | "permerror", Disposition>
->;
-
-export const defaultSpfRules: SpfRules = {
-  fail: "reject",
-  softfail: "quarantine",
-  temperror: "defer",
-  permerror: "quarantine",
-};
-
 /** The status comes without its class, so that a deferral can never carry a permanent code. */
-export function weighSpf({ result, domain }: SpfVerdict, rules: SpfRules): Opinion {
+export function weighSpf({ result, domain }: SpfVerdict, rules: SenderRules["spf"]): Opinion {
   const advise = (disposition: Disposition, status?: string): Opinion => ({
     stage: "spf",
     disposition,

@@ -2,12 +2,12 @@
 
 import type { Acceptance, Accepted, Delivery } from "#contracts/store";
 import type { Entry, MailboxId, MailboxRole, MessageId } from "#model/mailbox";
+import { actBytes } from "./act.ts";
 import { seal } from "./cipher.ts";
 import { type Contents, messageIdOf } from "./contents.ts";
 import { cleanFlags } from "./flags.ts";
 import { type AccountHead, type Heads, inRole, type MailboxHead } from "./heads.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { entriesOfMessage } from "./mailbox-reads.ts";
 import { draft, type PlacedDelivery } from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";

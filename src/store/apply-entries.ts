@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { AccountId, Change, Entry } from "#model/mailbox";
 import { noteAct } from "./apply-act.ts";
 import { withholdOnHold } from "./apply-retention.ts";
-import { isDeleted, isSeen, packFlags, unpackFlags } from "./flags.ts";
+import { isDeleted, isSeen, splitFlags } from "./flags.ts";
 import type {
   CopiedRecord,
   ExpungedRecord,
@@ -12,7 +12,7 @@ import type {
   PlacedDelivery,
   UidSpans,
 } from "./records.ts";
-import { type EntryRow, entryOf, entrySelect, mailboxId } from "./rows.ts";
+import { columnsOf, type EntryRow, entryOf, entrySelect, mailboxId } from "./rows.ts";
 import type { Views } from "./views.ts";
 
 /** Told what changed; undefined while nobody listens. */
@@ -45,7 +45,7 @@ export function deliver(
     mailbox: to.mailbox,
     uid: to.uid,
     mod_seq: to.modSeq,
-    flags: packFlags(to.flags),
+    ...columnsOf(views, to.flags),
     received_ms: message.receivedAtMs,
     message: message.seq,
     size: message.size,
@@ -67,19 +67,20 @@ export function deliver(
 type NewEntryRow = Omit<EntryRow, "id"> & { readonly entered_ms: number };
 
 function insertEntry(views: Views, row: NewEntryRow): void {
-  const { mailbox, uid, mod_seq, flags, received_ms, message, size } = row;
+  const { mailbox, uid, mod_seq, flags, keywords, received_ms, message, size } = row;
   views.run(
-    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     mailbox,
     uid,
     mod_seq,
     flags,
+    keywords,
     received_ms,
     message,
     size,
     row.entered_ms,
   );
-  const marks = unpackFlags(flags);
+  const marks = splitFlags(flags);
   count(views, mailbox, mod_seq, {
     uidNext: uid + 1,
     messages: 1,
@@ -94,7 +95,7 @@ export function removeEntry(views: Views, row: EntryRow, modSeq: number, lsn: nu
   noteAct(views, message, lsn);
   views.run("DELETE FROM entry WHERE mailbox = ? AND uid = ?", mailbox, uid);
   views.run("INSERT INTO expunged VALUES (?, ?, ?, ?)", mailbox, modSeq, uid, message);
-  const marks = unpackFlags(row.flags);
+  const marks = splitFlags(row.flags);
   count(views, mailbox, modSeq, {
     messages: -1,
     unseen: isSeen(marks) ? 0 : -1,
@@ -135,23 +136,24 @@ export function applyFlags(views: Views, record: FlagsRecord, publish: Publish):
   const { mailbox, modSeq } = record;
   const updated: Entry[] = [];
   for (const { flags, uids } of record.sets) {
-    const packed = packFlags(flags);
+    const columns = columnsOf(views, flags);
     for (const row of rowsIn(views, mailbox, uids)) {
       views.run(
-        "UPDATE entry SET flags = ?, mod_seq = ? WHERE mailbox = ? AND uid = ?",
-        packed,
+        "UPDATE entry SET flags = ?, keywords = ?, mod_seq = ? WHERE mailbox = ? AND uid = ?",
+        columns.flags,
+        columns.keywords,
         modSeq,
         mailbox,
         row.uid,
       );
-      const before = unpackFlags(row.flags);
+      const before = splitFlags(row.flags);
       count(views, mailbox, modSeq, {
         messages: 0,
         unseen: Number(isSeen(before)) - Number(isSeen(flags)),
         deleted: Number(isDeleted(flags)) - Number(isDeleted(before)),
         size: 0,
       });
-      if (publish !== undefined) updated.push({ ...entryOf(row), flags, modSeq });
+      if (publish !== undefined) updated.push({ ...entryOf(views, row), flags, modSeq });
     }
   }
   tell(publish, record, { updated });
@@ -172,7 +174,7 @@ export function applyCopied(
     if (record.mode === "move") removeEntry(views, row, modSeq, lsn);
     else noteAct(views, row.message, lsn);
     insertEntry(views, { ...copy, entered_ms: record.atMs });
-    if (publish !== undefined) added.push(entryOf(copy));
+    if (publish !== undefined) added.push(entryOf(views, copy));
   }
   if (record.mode === "move") {
     tell(publish, record, { expunged: rows.map(goneOf) });

@@ -24,13 +24,16 @@ export function applyQueue(
   switch (record.kind) {
     case "attempted": {
       const { attempt } = record;
-      views.run(
-        `UPDATE queue SET state = ?, attempts = attempts + 1, last = ?, next_ms = ? WHERE id = ?`,
-        afterAttempt(state, attempt.outcome),
-        views.seal(attempt),
-        record.nextAttemptAtMs ?? attempt.atMs,
-        record.item,
-      );
+      if (!takesAttempt(state)) return;
+      if (state !== "dropped") {
+        views.run(
+          `UPDATE queue SET state = ?, attempts = attempts + 1, last = ?, next_ms = ? WHERE id = ?`,
+          afterAttempt(state, attempt.outcome),
+          views.seal(attempt),
+          record.nextAttemptAtMs ?? attempt.atMs,
+          record.item,
+        );
+      }
       const { remote, reply } = attempt;
       const words = [reply.text].flat().join(" ");
       const code = [reply.code, reply.status].filter(Boolean).join(" ");
@@ -56,7 +59,15 @@ export function applyQueue(
   }
 }
 
-/** A hold or a drop that came while a try was under way stands, unless the try settled it. */
+/**
+ * What is settled stays so. Of a try that was under way when its item was dropped the trace tells all
+ * the same: somebody may have got the message.
+ */
+export function takesAttempt(state: QueueState): boolean {
+  return state === "waiting" || state === "held" || state === "dropped";
+}
+
+/** A hold that came while a try was under way stands, unless the try settled it. */
 function afterAttempt(state: QueueState, outcome: "delivered" | "deferred" | "failed"): QueueState {
   return outcome === "deferred" ? state : outcome;
 }

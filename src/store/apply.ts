@@ -3,27 +3,15 @@
 import type { AccountId } from "#model/mailbox";
 import type { AccountPutRecord, PeopleAct } from "./act-records.ts";
 import { applyBackupAct } from "./apply-backups.ts";
+import { noteContacts } from "./apply-contacts.ts";
 import { applyContents, dropHolder } from "./apply-contents.ts";
-import {
-  applyCopied,
-  applyExpunged,
-  applyFlags,
-  deliver,
-  goneOf,
-  type Publish,
-  removeEntry,
-  rowsIn,
-  tell,
-} from "./apply-entries.ts";
+import { applyCopied, applyExpunged, applyFlags, deliver, type Publish } from "./apply-entries.ts";
+import { applyMade, applyMailboxes, dropMailboxes } from "./apply-mailboxes.ts";
 import { applyQueue } from "./apply-queue.ts";
-import { applyRetention, dropRules, withholdOnHold } from "./apply-retention.ts";
+import { applyRetention, dropRules } from "./apply-retention.ts";
 import type {
   AcceptedRecord,
   AppendedRecord,
-  MailboxesMadeRecord,
-  MailboxesRenamedRecord,
-  MailboxRemovedRecord,
-  MailboxSubscribedRecord,
   Place,
   PlacedRecord,
   RefusedRecord,
@@ -116,7 +104,7 @@ function applyPeople(views: Views, record: PeopleAct, lsn: number, publish: Publ
     case "account-put":
       return applyAccountPut(views, record, publish);
     case "account-removed":
-      return applyAccountRemoved(views, record.account, lsn);
+      return applyAccountRemoved(views, record.account, lsn, publish);
     case "alias-put":
       put(views, "alias", record.alias.address, record.alias);
       return;
@@ -149,6 +137,7 @@ function applyAccepted(views: Views, record: AcceptedRecord, place: Place, publi
   const times = { receivedAtMs: acceptedAtMs, enteredAtMs: acceptedAtMs };
   const facts = { id, seq: place.lsn, size, ...times };
   for (const delivery of record.deliveries) deliver(views, delivery, facts, publish);
+  noteContacts(views, record);
   for (const item of record.queue) {
     views.run(
       "INSERT OR IGNORE INTO queue VALUES (?, ?, 'waiting', ?, ?, 0, ?, NULL, ?, NULL)",
@@ -228,112 +217,28 @@ function messageIdOf(record: { messageIdHeader?: string }): { messageIdHeader?: 
   return record.messageIdHeader === undefined ? {} : { messageIdHeader: record.messageIdHeader };
 }
 
-type MailboxesRecord =
-  | MailboxesMadeRecord
-  | MailboxesRenamedRecord
-  | MailboxRemovedRecord
-  | MailboxSubscribedRecord;
-
-function applyMailboxes(
-  views: Views,
-  record: MailboxesRecord,
-  lsn: number,
-  publish: Publish,
-): void {
-  switch (record.kind) {
-    case "mailboxes-made":
-      return applyMade(views, record, publish);
-    case "mailboxes-renamed":
-      return applyRenamed(views, record, publish);
-    case "mailbox-removed":
-      return applyMailboxRemoved(views, record, lsn, publish);
-    case "mailbox-subscribed":
-      return applySubscribed(views, record, publish);
-  }
-}
-
-function applyMade(
-  views: Views,
-  { account, modSeq, made }: Omit<MailboxesMadeRecord, "kind">,
-  publish: Publish,
-): void {
-  for (const { mailbox, name, role, uidValidity } of made) {
-    views.run(
-      "INSERT INTO mailbox VALUES (?, ?, ?, ?, 1, ?, 1, ?, 0, 0, 0, 0)",
-      mailbox,
-      account,
-      views.seal(name),
-      role ?? null,
-      uidValidity,
-      modSeq,
-    );
-    // Numbers and validities are given once, whatever becomes of the mailbox and its account.
-    raise(views, "mailbox", mailbox);
-    raise(views, "uid-validity", uidValidity);
-    tell(publish, { account, modSeq, mailbox }, { mailboxChanged: true });
-  }
-}
-
-function raise(views: Views, counter: string, value: number): void {
-  views.run(
-    "INSERT INTO counter VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
-    counter,
-    value,
-  );
-}
-
-function applyRenamed(views: Views, record: MailboxesRenamedRecord, publish: Publish): void {
-  const { account, modSeq } = record;
-  for (const [mailbox, name] of record.names) {
-    const sql = "UPDATE mailbox SET name = ?, mod_seq = ? WHERE number = ?";
-    views.run(sql, views.seal(name), modSeq, mailbox);
-    tell(publish, { account, modSeq, mailbox }, { mailboxChanged: true });
-  }
-}
-
-function applySubscribed(views: Views, record: MailboxSubscribedRecord, publish: Publish): void {
-  const { modSeq, mailbox } = record;
-  const sql = "UPDATE mailbox SET subscribed = ?, mod_seq = ? WHERE number = ?";
-  views.run(sql, record.subscribed ? 1 : 0, modSeq, mailbox);
-  tell(publish, record, { mailboxChanged: true });
-}
-
-/** The row stays, without a name, so that those who were away can be told. */
-function applyMailboxRemoved(
-  views: Views,
-  record: MailboxRemovedRecord,
-  lsn: number,
-  publish: Publish,
-): void {
-  const { mailbox, modSeq } = record;
-  const rows = rowsIn(views, mailbox, [[1, Number.MAX_SAFE_INTEGER]]);
-  for (const row of rows) removeEntry(views, row, modSeq, lsn);
-  withholdOnHold(views, record, rows);
-  views.run(
-    "UPDATE mailbox SET name = NULL, role = NULL, mod_seq = ? WHERE number = ?",
-    modSeq,
-    mailbox,
-  );
-  tell(publish, record, { expunged: rows.map(goneOf), mailboxChanged: true });
-}
-
 function applyAccountPut(views: Views, record: AccountPutRecord, publish: Publish): void {
   views.run(
-    `INSERT INTO account VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json`,
+    `INSERT INTO account VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET json = excluded.json, address = excluded.address`,
     record.account.id,
     views.seal(record.account),
     record.made?.modSeq ?? 0,
+    views.seal(record.account.address.toLowerCase()),
   );
   if (record.made === undefined) return;
   const { modSeq, mailboxes } = record.made;
   applyMade(views, { account: record.account.id, modSeq, made: mailboxes }, publish);
 }
 
-function applyAccountRemoved(views: Views, account: AccountId, lsn: number): void {
-  const own = "(SELECT number FROM mailbox WHERE account = ?)";
-  views.run(`DELETE FROM entry WHERE mailbox IN ${own}`, account);
-  views.run(`DELETE FROM expunged WHERE mailbox IN ${own}`, account);
-  views.run("DELETE FROM mailbox WHERE account = ?", account);
+function applyAccountRemoved(
+  views: Views,
+  account: AccountId,
+  lsn: number,
+  publish: Publish,
+): void {
+  dropMailboxes(views, account, publish);
+  views.run("DELETE FROM contact WHERE account = ?", account);
   views.run("DELETE FROM account WHERE id = ?", account);
   dropRules(views, account);
   dropHolder(views, account, lsn);

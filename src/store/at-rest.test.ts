@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { realDisk } from "#base/disk";
 import { Misconfigured } from "#base/errors";
 import { systemRandom } from "#base/random";
-import { acceptMail, account, messageId, openOn, stage } from "./fixture.ts";
-import { fixedMaster, openStore, rebuildIndex } from "./index.ts";
+import { acceptMail, account, fixedMaster, messageId, openOn, stage } from "./fixture.ts";
+import { openStore, rebuildIndex } from "./index.ts";
 
 const count = 1000;
 
@@ -21,9 +21,12 @@ const words = {
   mailbox: "possummailbox",
   domain: "echidnadomain",
   reason: "koalareply",
+  contact: "cassowarycontact",
+  keyword: "$kookaburra",
+  later: "platypuskeyword",
 };
 
-test("CAP-94 without the master key a dump of the store shows no subject, address or body", async (t) => {
+test("CAP-94 without the master key a dump of the store shows no subject, address, body or keyword", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "postern-at-rest-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const indexPath = join(folder, "index.sqlite");
@@ -47,6 +50,10 @@ test("CAP-94 without the master key a dump of the store shows no subject, addres
     (await again.traces.find({ text: words.sender, limit: 2 * count })).length,
     count + 1,
   );
+  assert.deepEqual(await again.contacts.known(contact, [account]), new Map([[account, "heard"]]));
+  const { id } = (await again.mailboxes.list(account)).at(-1) ?? {};
+  const [own] = await again.mailboxes.entries(id ?? "");
+  assert.deepEqual(own?.flags, ["\\Seen", "\\Flagged", words.keyword, words.later]);
   const octets = await again.messages.read(messageId(count));
   assert.ok(octets.includes(`${words.subject} ${count}`) && octets.includes(words.body));
 });
@@ -88,6 +95,8 @@ function base64Middle(word: string, shift: number): Buffer {
   return Buffer.from(text.slice(shift === 0 ? 0 : 4, -4));
 }
 
+const contact = `${words.contact}@b.example`;
+
 async function fill(store: Awaited<ReturnType<typeof openOn>>): Promise<void> {
   const address = `${words.account}@${words.domain}.example`;
   const person = { id: account, address, displayName: words.account, createdAtMs: 1 };
@@ -105,6 +114,8 @@ async function fill(store: Awaited<ReturnType<typeof openOn>>): Promise<void> {
       acceptMail(store, number, Buffer.from(text), {
         envelope: { reversePath: `${words.sender}@b.example`, recipients },
         head: Buffer.from(`Return-Path: <${words.sender}@b.example>\r\n`),
+        verdicts: [{ method: "sender", result: "verified", address: contact } as never],
+        deliveries: [{ account, mailbox: "inbox", flags: [`${words.keyword}.${number % 3}`] }],
         queue: [{ ...item, queuedAtMs: 1, nextAttemptAtMs: 1 } as never],
       }),
     );
@@ -116,10 +127,14 @@ async function fill(store: Awaited<ReturnType<typeof openOn>>): Promise<void> {
     made.value.id,
     await stage(store, Buffer.from(words.body)),
     {
-      flags: [],
+      flags: ["\\Seen", words.keyword],
       receivedAtMs: 1,
     },
   );
+  const change = { mode: "add", flags: [words.later, "\\Flagged"] } as const;
+  await store.mailboxes.setFlags(made.value.id, [{ from: 1, to: 1 }], change);
+  const trash = (await store.mailboxes.list(account)).at(-2)?.id ?? "";
+  await store.mailboxes.copy(made.value.id, [{ from: 1, to: 1 }], trash, "copy");
   await store.queue.attempted(
     "item-1",
     {

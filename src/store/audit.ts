@@ -3,8 +3,8 @@
 import type { Clock } from "#base/clock";
 import type { AuditStore, Messages } from "#contracts/store";
 import type { ReadByOther } from "#model/retention";
+import { commitDrafts } from "./act.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { draft } from "./records.ts";
 import type { Views } from "./views.ts";
 
@@ -19,8 +19,7 @@ export function auditStore({ views, ledger, clock }: Parts, messages: Messages):
     async readByOther({ account, message, by, reason }) {
       if (views.get(readableOf, account, message) === undefined) return undefined;
       const facts = { account, message, by, reason, atMs: clock.nowMs() };
-      const drafts = [draft({ kind: "read-by-other", ...facts })];
-      await ledger.commit(actBytes, false, () => ({ drafts, value: undefined }));
+      await commitDrafts(ledger, [draft({ kind: "read-by-other", ...facts })]);
       return messages.read(message);
     },
     async readsOf(account, sinceMs, limit) {

@@ -1,8 +1,8 @@
 /** Backups and drills as the ledger remembers them: the last ones, and which backups are its own. */
 
+import { commitDrafts } from "./act.ts";
 import type { BackedUpRecord, BackupAct, DrilledRecord } from "./act-records.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { draft } from "./records.ts";
 import type { Views } from "./views.ts";
 
@@ -27,8 +27,7 @@ export function backupActs(views: Views, ledger: Ledger): BackupActs {
   };
   return {
     async write(act) {
-      const drafts = [draft(act)];
-      await ledger.commit(actBytes, false, () => ({ drafts, value: undefined }));
+      await commitDrafts(ledger, [draft(act)]);
     },
     lastBackup: (which) => last("backed-up", which) as BackedUpRecord | undefined,
     lastDrill: (which) => last("drilled", which) as DrilledRecord | undefined,

@@ -9,8 +9,15 @@ import { type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { silentLog } from "#base/log";
 import { pick, type Random, seededRandom } from "#base/random";
 import type { CompactionParts } from "./compact.ts";
-import { fixedMaster } from "./fixed-master.ts";
-import { acceptMail, directory, mail, mailboxNamed, openOn, storeWithAlice } from "./fixture.ts";
+import {
+  acceptMail,
+  directory,
+  fixedMaster,
+  mail,
+  mailboxNamed,
+  openOn,
+  storeWithAlice,
+} from "./fixture.ts";
 import type { OpenStore } from "./open.ts";
 import { catchUp, openKeys } from "./recover.ts";
 import { Repair } from "./repair.ts";

@@ -18,6 +18,7 @@ import { Compactor } from "./compactor.ts";
 import {
   acceptMail,
   directory,
+  fixedMaster,
   head,
   mail,
   mailboxNamed,
@@ -26,7 +27,7 @@ import {
   rowsOf,
   storeWithAlice,
 } from "./fixture.ts";
-import { fixedMaster, rebuildIndex, verifyStore } from "./index.ts";
+import { rebuildIndex, verifyStore } from "./index.ts";
 import { Maintenance } from "./maintenance.ts";
 import { keptLog } from "./page-fixture.ts";
 import { pageBytes } from "./pages.ts";

@@ -6,13 +6,13 @@ import { Denied, Unavailable } from "#base/errors";
 import type { Random } from "#base/random";
 import type { FlagChange, Mailboxes, UidRanges } from "#contracts/store";
 import type { AccountId, Entry, MailboxId } from "#model/mailbox";
+import { actBytes, type Built, bytesOf, commitAct } from "./act.ts";
 import { type Contents, messageIdOf } from "./contents.ts";
-import { changedFlags, cleanFlags, isDeleted, packFlags } from "./flags.ts";
+import { changedFlags, cleanFlags, isDeleted, joinFlags } from "./flags.ts";
 import { type AccountHead, type Heads, inTurn, type MailboxHead } from "./heads.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { entriesIn, uidsBetween } from "./mailbox-reads.ts";
-import { type Draft, draft, type UidSpans } from "./records.ts";
+import { draft, type UidSpans } from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";
 import { spansOf } from "./spans.ts";
 import { digestOf } from "./statement.ts";
@@ -117,9 +117,10 @@ async function setFlags(
   ranges: UidRanges,
   change: FlagChange,
 ): Promise<{ entries: readonly Entry[]; modified: readonly number[] }> {
-  return ledger.commit(actBytes, false, () => {
+  return commitAct(ledger, (roomBytes) => {
     const none = { drafts: [], value: { entries: [], modified: [] } };
     if (!account.mailboxes.has(mailbox.number)) return none;
+    const modSeq = account.modSeq + 1;
     const modified: number[] = [];
     const entries: Entry[] = [];
     const fresh = new Map<string, Entry[]>();
@@ -131,22 +132,24 @@ async function setFlags(
       const flags = changedFlags(entry.flags, change);
       if (flags === entry.flags) entries.push(entry);
       else {
-        const changed = { ...entry, flags, modSeq: account.modSeq + 1 };
+        const changed = { ...entry, flags, modSeq };
         entries.push(changed);
-        const key = packFlags(flags);
+        const key = joinFlags(flags);
         const alike = fresh.get(key);
         if (alike === undefined) fresh.set(key, [changed]);
         else alike.push(changed);
       }
     }
     if (fresh.size === 0) return { drafts: [], value: { entries, modified } };
-    account.modSeq += 1;
     const sets = [...fresh.values()].map((alike) => ({
       flags: alike[0]?.flags ?? [],
       uids: spansIn(views, mailbox.number, alike.map(uidOf)),
     }));
-    const facts = { account: account.id, mailbox: mailbox.number, modSeq: account.modSeq };
-    return { drafts: [draft({ kind: "flags", ...facts, sets })], value: { entries, modified } };
+    const facts = { account: account.id, mailbox: mailbox.number, modSeq };
+    const drafts = [draft({ kind: "flags", ...facts, sets })];
+    if (bytesOf(drafts) > roomBytes) return { needsBytes: bytesOf(drafts) };
+    account.modSeq = modSeq;
+    return { drafts, value: { entries, modified } };
   });
 }
 
@@ -156,24 +159,26 @@ async function copy(
   ranges: UidRanges,
   { to, mode }: { to: MailboxHead; mode: "copy" | "move" },
 ): Promise<readonly { uid: number; copy: Entry }[]> {
-  return ledger.commit(actBytes, false, () => {
+  return commitAct(ledger, (roomBytes) => {
     if (!account.mailboxes.has(from.number)) return { drafts: [], value: [] };
     if (!account.mailboxes.has(to.number)) throw new Unavailable("the target mailbox is gone");
     const entries = entriesIn(views, from.number, ranges);
     if (entries.length === 0) return { drafts: [], value: [] };
-    account.modSeq += 1;
-    const { modSeq } = account;
+    const modSeq = account.modSeq + 1;
     const firstUid = to.uidNext;
-    to.uidNext += entries.length;
     const uids = spansIn(views, from.number, entries.map(uidOf));
     const facts = { account: account.id, mailbox: from.number, modSeq, mode, uids };
     const target = { to: to.number, firstUid, count: entries.length, atMs: clock.nowMs() };
+    const drafts = [draft({ kind: "copied", ...facts, ...target })];
+    if (bytesOf(drafts) > roomBytes) return { needsBytes: bytesOf(drafts) };
+    account.modSeq = modSeq;
+    to.uidNext += entries.length;
     const mailbox = mailboxId(to.number);
     const value = entries.map((entry, index) => ({
       uid: entry.uid,
       copy: { ...entry, mailbox, uid: firstUid + index, modSeq },
     }));
-    return { drafts: [draft({ kind: "copied", ...facts, ...target })], value };
+    return { drafts, value };
   });
 }
 
@@ -188,18 +193,23 @@ async function expunge(
   { account, mailbox }: Found,
   { ranges, which, by }: ExpungeWish,
 ): Promise<readonly number[]> {
-  return ledger.commit(actBytes, false, () => {
+  const build = (roomBytes: number): Built<readonly number[]> => {
     const uids = entriesIn(views, mailbox.number, ranges)
       .filter((entry) => which === "any" || isDeleted(entry.flags))
       .map(uidOf);
-    const drafts: Draft[] = [];
-    if (uids.length === 0 || !account.mailboxes.has(mailbox.number)) return { drafts, value: [] };
-    account.modSeq += 1;
-    const place = { account: account.id, mailbox: mailbox.number, modSeq: account.modSeq };
+    if (uids.length === 0 || !account.mailboxes.has(mailbox.number)) {
+      return { drafts: [], value: [] };
+    }
+    const modSeq = account.modSeq + 1;
+    const place = { account: account.id, mailbox: mailbox.number, modSeq };
     const facts = { ...place, atMs: clock.nowMs(), ...(by !== undefined && { by }) };
-    drafts.push(draft({ kind: "expunged", ...facts, uids: spansIn(views, mailbox.number, uids) }));
+    const spans = spansIn(views, mailbox.number, uids);
+    const drafts = [draft({ kind: "expunged", ...facts, uids: spans })];
+    if (bytesOf(drafts) > roomBytes) return { needsBytes: bytesOf(drafts) };
+    account.modSeq = modSeq;
     return { drafts, value: uids };
-  });
+  };
+  return commitAct(ledger, build, "of the reserve"); // so that room can be made in a full store
 }
 
 const uidOf = (entry: Entry): number => entry.uid;

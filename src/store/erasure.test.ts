@@ -10,6 +10,7 @@ import {
   acceptMail,
   account,
   directory,
+  fixedMaster,
   head,
   mail,
   mailboxNamed,
@@ -20,7 +21,7 @@ import {
   rowsOf,
   storeWithAlice,
 } from "./fixture.ts";
-import { fixedMaster, rebuildIndex } from "./index.ts";
+import { rebuildIndex } from "./index.ts";
 import { KeyFile } from "./key-file.ts";
 import { StoreKeys } from "./store-keys.ts";
 

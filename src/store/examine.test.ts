@@ -7,10 +7,10 @@ import type { SimulatedDisk } from "#base/disk-sim";
 import { Misconfigured } from "#base/errors";
 import { seededRandom } from "#base/random";
 import { examineStore } from "./examine.ts";
-import { fixedMaster } from "./fixed-master.ts";
 import {
   acceptMail,
   directory,
+  fixedMaster,
   mail,
   mailboxNamed,
   messageId,

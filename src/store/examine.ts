@@ -3,17 +3,16 @@
 import { createHash } from "node:crypto";
 import type { Disk } from "#base/disk";
 import { Misconfigured } from "#base/errors";
-import { silentLog } from "#base/log";
 import { pick, type Random, systemRandom } from "#base/random";
 import type { Master } from "#contracts/keyring";
 import type { MessageId } from "#model/mailbox";
 import { Damaged } from "./damage.ts";
 import { RecordReader } from "./reader.ts";
-import { catchUp, openKeys } from "./recover.ts";
+import { makeAnew, openKeys } from "./recover.ts";
 import { Segments } from "./segments.ts";
 import { digestOf } from "./statement.ts";
 import { StoreKeys } from "./store-keys.ts";
-import { type Row, removeViews, type Views } from "./views.ts";
+import type { Row, Views } from "./views.ts";
 
 /** Large messages are read in pieces of this size. */
 const pieceBytes = 1024 * 1024;
@@ -50,10 +49,9 @@ export async function examineStore(parts: ExamineParts): Promise<Examined> {
   try {
     const file = await openKeys(segments, { disk, directory, random: systemRandom }, master);
     if (file === undefined) throw new Misconfigured(`${directory} holds no store`);
-    removeViews(indexPath);
     const startedMs = performance.now();
     const keys = new StoreKeys(file);
-    const { views, history } = await catchUp(segments, indexPath, { keys, log: silentLog });
+    const { views, history } = await makeAnew(segments, indexPath, keys);
     try {
       signal?.throwIfAborted();
       const rebuiltMs = performance.now();

@@ -13,6 +13,7 @@ import {
   acceptMail,
   account,
   directory,
+  fixedMaster,
   head,
   mail,
   mailboxNamed,
@@ -23,7 +24,7 @@ import {
   stillClock,
   storeWithAlice,
 } from "./fixture.ts";
-import { Damaged, fixedMaster, openStore, rebuildIndex, verifyStore } from "./index.ts";
+import { Damaged, openStore, rebuildIndex, verifyStore } from "./index.ts";
 import { headerBytes, pageBytes, payloadBytes } from "./pages.ts";
 import { blobExtent, type PlacedRecord } from "./records.ts";
 
@@ -74,7 +75,7 @@ describe("I/O errors", () => {
     const disk = newDisk();
     const store = await storeWithAlice(disk);
     await acceptMail(store, 1);
-    disk.faults = { failAtOperation: disk.operations + 2 };
+    disk.faults = { failAtOperation: disk.operations + 2, failsOn: true };
     const both = await Promise.allSettled([acceptMail(store, 2), acceptMail(store, 3)]);
     assert.deepEqual(
       both.map(({ status }) => status),

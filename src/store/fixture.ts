@@ -5,15 +5,20 @@ import { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "#base/clock";
 import { type DiskFaults, type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { seededRandom } from "#base/random";
+import type { Master } from "#contracts/keyring";
 import type { Acceptance, Accepted, StagedContent, Store } from "#contracts/store";
-import { fixedMaster } from "./fixed-master.ts";
+import { keyBytes } from "./cipher.ts";
 import { batchesOf, recordsIn, surveyLedger } from "./groups.ts";
+import { masterOf } from "./memory-master.ts";
 import { type OpenStore, openStore, type StoreOptions } from "./open.ts";
 import type { PlacedRecord } from "./records.ts";
 import { openKeys } from "./recover.ts";
 import { PageWindow } from "./scan.ts";
 import { Segments } from "./segments.ts";
 import { StoreKeys } from "./store-keys.ts";
+
+/** A master key that everybody knows: for tests and measurements, never for mail. */
+export const fixedMaster: Master = masterOf("fixed", Buffer.alloc(keyBytes, 7));
 
 export const directory = "/store";
 export const account = "alice";

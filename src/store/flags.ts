@@ -26,7 +26,7 @@ export function cleanFlags(flags: readonly Flag[]): Flag[] {
     clean.push(systemFlags.get(key) ?? flag);
     if (clean.length === maxFlags) break;
   }
-  return clean;
+  return systemFirst(clean);
 }
 
 /** The flags afterwards; the same array when nothing changes. */
@@ -42,15 +42,24 @@ export function changedFlags(before: readonly Flag[], change: FlagChange): reado
   const had = new Set(kept.map((flag) => flag.toLowerCase()));
   const fresh = given.filter((flag) => !had.has(flag.toLowerCase()));
   if (fresh.length === 0 && kept.length === before.length) return before;
-  return [...kept, ...fresh].slice(0, maxFlags);
+  return systemFirst([...kept, ...fresh].slice(0, maxFlags));
 }
 
-export function packFlags(flags: readonly Flag[]): string {
+/** As the views give them back. */
+function systemFirst(flags: readonly Flag[]): Flag[] {
+  return [...flags.filter(isSystemFlag), ...flags.filter((flag) => !isSystemFlag(flag))];
+}
+
+export function joinFlags(flags: readonly Flag[]): string {
   return flags.join(" ");
 }
 
-export function unpackFlags(packed: string): readonly Flag[] {
-  return packed === "" ? [] : packed.split(" ");
+export function splitFlags(joined: string): readonly Flag[] {
+  return joined === "" ? [] : joined.split(" ");
+}
+
+export function isSystemFlag(flag: Flag): boolean {
+  return flag.startsWith("\\");
 }
 
 /** How the flags count in the mailbox's sums. */

@@ -92,7 +92,7 @@ export class Heads {
     // Acts that wait for their turn hold the head, and find nothing in it.
     head.mailboxes.clear();
     this.#accounts.delete(id);
-    this.#removed.set(id, head.modSeq);
+    this.#removed.set(id, head.modSeq + 1);
   }
 
   #load(id: AccountId): AccountHead | undefined {

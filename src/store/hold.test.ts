@@ -9,6 +9,7 @@ import {
   acceptMail,
   account,
   directory,
+  fixedMaster,
   head,
   mail,
   mailboxNamed,
@@ -21,7 +22,7 @@ import {
   stillClock,
   storeWithAlice,
 } from "./fixture.ts";
-import { fixedMaster, rebuildIndex } from "./index.ts";
+import { rebuildIndex } from "./index.ts";
 
 const bob = { id: "bob", address: "bob@example.org", displayName: "Bob", createdAtMs: 1 };
 const dayMs = 86_400_000;

@@ -3,19 +3,22 @@
 import type { Clock } from "#base/clock";
 import type { Mailboxes, MailboxFault, MailboxOutcome } from "#contracts/store";
 import type { Mailbox, MailboxRole } from "#model/mailbox";
+import { actBytes, type Built, commitAct } from "./act.ts";
 import { type AccountHead, byName, type Heads, inRole, inTurn, type MailboxHead } from "./heads.ts";
 import type { Ledger } from "./ledger.ts";
 import { findMailbox, uidsBetween } from "./mailbox-reads.ts";
 import { isBelow, parentsOf, parseMailboxName } from "./names.ts";
-import { draft, type LedgerRecord, type MadeMailbox } from "./records.ts";
+import {
+  draft,
+  type LedgerRecord,
+  type MadeMailbox,
+  type MailboxesRenamedRecord,
+} from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";
 import { spansOf } from "./spans.ts";
 import type { Views } from "./views.ts";
 
 type Acts = Pick<Mailboxes, "create" | "rename" | "remove" | "subscribe">;
-
-/** Room that one act may need in the ledger; acts may use the reserve. */
-export const actBytes: number = 16 * 1024;
 
 type Outcome<Value> = MailboxOutcome<Value>;
 type Written = { drafts: ReturnType<typeof draft>[]; value: Outcome<number> };
@@ -29,23 +32,31 @@ export interface ActParts {
 
 export function mailboxActs(parts: ActParts): Acts {
   const { views, ledger, heads } = parts;
-  const commit = async (build: () => Written): Promise<Outcome<Mailbox>> => {
-    const outcome = await ledger.commit(actBytes, false, build);
+  const commit = async (
+    build: (roomBytes: number) => Built<Outcome<number>>,
+  ): Promise<Outcome<Mailbox>> => {
+    const outcome = await commitAct(ledger, build);
     if (!outcome.ok) return outcome;
     const mailbox = findMailbox(views, mailboxId(outcome.value));
     return mailbox === undefined ? fault("no-such-mailbox") : { ok: true, value: mailbox };
   };
   return {
     create: async (account, name, role) =>
-      commit(() => buildCreate(parts, heads.needAccount(account), name, role)),
+      commit((roomBytes) => {
+        const head = heads.needAccount(account);
+        const needsBytes = namesBytes(newNames(name));
+        return needsBytes > roomBytes ? { needsBytes } : buildCreate(parts, head, name, role);
+      }),
 
     async rename(id, name) {
       const found = heads.mailbox(mailboxNumber(id));
       if (found === undefined) return fault("no-such-mailbox");
       const { account, mailbox } = found;
       return inTurn(account, () =>
-        commit(() => {
+        commit((roomBytes) => {
           if (!account.mailboxes.has(mailbox.number)) return refusal("no-such-mailbox");
+          const needsBytes = renameBytes(account, mailbox, name);
+          if (needsBytes > roomBytes) return { needsBytes };
           return mailbox.name === "INBOX"
             ? buildInboxRename(parts, account, mailbox, name)
             : buildRename(parts, account, mailbox, name);
@@ -120,10 +131,7 @@ function buildRename(
 ): Written {
   const name = parseMailboxName(text);
   if (name === undefined || isBelow(name, mailbox.name)) return refusal("bad-name");
-  const family = [...account.mailboxes.values()].filter(
-    (one) => one === mailbox || isBelow(one.name, mailbox.name),
-  );
-  const named = family.map((one) => ({
+  const named = familyOf(account, mailbox).map((one) => ({
     head: one,
     name: name + one.name.slice(mailbox.name.length),
   }));
@@ -134,11 +142,49 @@ function buildRename(
   account.modSeq += 1;
   const made = missingParents(parts, account, name);
   for (const one of named) one.head.name = one.name;
-  const names = named.map((one) => [one.head.number, one.name] as const);
+  const names = named.map((one) => renamed(parts, one.head.number, one.name));
   const { id, modSeq } = account;
   const records: LedgerRecord[] = made.length > 0 ? [madeRecord(account, made)] : [];
   records.push({ kind: "mailboxes-renamed", account: id, modSeq, names });
   return written(records, mailbox.number);
+}
+
+/** RFC 9051 §2.3.1.1: who has seen another mailbox of that name must not take this one for it. */
+function renamed(
+  { views, heads, clock }: ActParts,
+  mailbox: number,
+  name: string,
+): MailboxesRenamedRecord["names"][number] {
+  const sql = `SELECT 1 FROM freed_name f JOIN mailbox m ON m.account = f.account
+    WHERE m.number = ? AND f.name = ? AND f.uid_validity > m.uid_validity`;
+  // One that is not in the views yet has the highest validity of all.
+  const isHigher = views.get(sql, mailbox, views.seal(name)) !== undefined;
+  return isHigher ? [mailbox, name, heads.nextUidValidity(clock.nowMs())] : [mailbox, name];
+}
+
+function familyOf(account: AccountHead, mailbox: MailboxHead): MailboxHead[] {
+  return [...account.mailboxes.values()].filter(
+    (one) => one === mailbox || isBelow(one.name, mailbox.name),
+  );
+}
+
+/** Of a mailbox that may be made, with all above it. */
+function newNames(text: string): string[] {
+  const name = parseMailboxName(text);
+  return name === undefined ? [] : [...parentsOf(name), name];
+}
+
+function renameBytes(account: AccountHead, mailbox: MailboxHead, text: string): number {
+  const names = newNames(text);
+  if (names.length === 0) return 0;
+  return namesBytes([...names, ...familyOf(account, mailbox).map(({ name }) => text + name)]);
+}
+
+/** At most, for records that make or rename mailboxes to these. */
+function namesBytes(names: readonly string[]): number {
+  let bytes = 1000;
+  for (const name of names) bytes += Buffer.byteLength(JSON.stringify(name)) + 100;
+  return bytes;
 }
 
 /** RFC 9051 §6.3.6: the messages move to the new mailbox, INBOX stays and so do those below it. */

@@ -51,7 +51,9 @@ export function findMailbox(views: Views, id: MailboxId): Mailbox | undefined {
 
 export function entriesIn(views: Views, number: number, ranges?: UidRanges): Entry[] {
   const sql = `${entrySelect} WHERE e.mailbox = ? AND e.uid BETWEEN ? AND ? ORDER BY e.uid`;
-  return rangesOf(ranges).flatMap(([from, to]) => entriesOf(views.all(sql, number, from, to)));
+  return rangesOf(ranges).flatMap(([from, to]) =>
+    entriesOf(views, views.all(sql, number, from, to)),
+  );
 }
 
 /** UIDs that exist between two, both included. */
@@ -68,12 +70,12 @@ export function entriesOfMessage(
 ): Entry[] {
   const sql = `${entrySelect} JOIN mailbox b ON b.number = e.mailbox
     WHERE m.id = ? AND (?2 IS NULL OR b.account = ?2) ORDER BY e.mailbox, e.uid`;
-  return entriesOf(views.all(sql, message, account));
+  return entriesOf(views, views.all(sql, message, account));
 }
 
 function changedIn(views: Views, number: number, modSeq: number): Entry[] {
   const sql = `${entrySelect} WHERE e.mailbox = ? AND e.mod_seq > ? ORDER BY e.uid`;
-  return entriesOf(views.all(sql, number, modSeq));
+  return entriesOf(views, views.all(sql, number, modSeq));
 }
 
 function modSeqOf(views: Views, account: AccountId): number {

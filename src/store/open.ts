@@ -22,6 +22,7 @@ import {
   Compactor,
   type CompactorParts,
 } from "./compactor.ts";
+import { contactStore } from "./contacts.ts";
 import { Contents } from "./contents.ts";
 import type { DamagePlace } from "./damage.ts";
 import { entryActs } from "./entry-acts.ts";
@@ -271,6 +272,7 @@ function mailStore(kept: Kept): Omit<Store, typeof Symbol.asyncDispose> {
     traces: traceStore(views, reader),
     retention: retentionStore(kept),
     audit: auditStore(kept, messages),
+    contacts: contactStore(views),
     accept: (acceptance) => acceptances.accept(acceptance),
     isAccepted: async (id) => acceptances.isAccepted(id),
     refused: (refusal) => ledger.later(draft({ kind: "refused", refusal })),

@@ -60,29 +60,33 @@ export async function writeParity(
   read: (first: number, into: Buffer) => Promise<void>,
 ): Promise<void> {
   const groups = groupsOf(facts.pages);
-  const memory = Buffer.alloc(2 * stripGroups * pageBytes);
+  const widest = Math.min(stripGroups, groups);
+  const memory = Buffer.alloc(2 * widest * pageBytes);
+  const slots = Array.from({ length: 2 * widest }, (_, slot) =>
+    wordsOf(memory.subarray(slot * pageBytes, (slot + 1) * pageBytes)),
+  );
+  const [allP, allQ] = [blocks(widest), blocks(widest)];
+  const [sums, weighted] = [allP.map(parityOf), allQ.map(parityOf)];
   for (let first = 0; first < groups; first += stripGroups) {
     const width = Math.min(stripGroups, groups - first);
-    const p = blocks(width);
-    const q = blocks(width);
+    const p = allP.slice(0, width);
+    const q = allQ.slice(0, width);
+    for (const block of [...p, ...q]) block.fill(0);
     /** The members with one number of all groups of the strip: pages side by side. */
     const row = async (member: number, at: number): Promise<Words[]> => {
       const page = member * groups + first;
       const count = Math.max(0, Math.min(width, facts.pages - page));
-      const pages = memory.subarray(at * pageBytes, (at + count) * pageBytes);
-      if (count > 0) await read(page, pages);
-      return Array.from({ length: count }, (_, index) =>
-        wordsOf(pages.subarray(index * pageBytes, (index + 1) * pageBytes)),
-      );
+      if (count > 0) await read(page, memory.subarray(at * pageBytes, (at + count) * pageBytes));
+      return slots.slice(at, at + count);
     };
     for (let member = 0; member < maxMembers; member += 2) {
       const ones = await row(member, 0);
-      const twos = await row(member + 1, stripGroups);
+      const twos = await row(member + 1, widest);
       for (const [at, one] of ones.entries()) {
-        const [sums, weighted] = [parityOf(p[at] as Buffer), parityOf(q[at] as Buffer)];
+        const [sum, weightedSum] = [sums[at] as Words, weighted[at] as Words];
         const two = twos[at];
-        if (two === undefined) addMember(sums, weighted, one);
-        else addPair(sums, weighted, one, two);
+        if (two === undefined) addMember(sum, weightedSum, one);
+        else addPair(sum, weightedSum, one, two);
       }
       await setImmediate();
     }

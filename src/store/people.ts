@@ -5,11 +5,12 @@ import type { Random } from "#base/random";
 import type { PeopleStore } from "#contracts/store";
 import type { MailboxRole } from "#model/mailbox";
 import type { Account } from "#model/people";
+import { actBytes, bytesOf, commitDrafts } from "./act.ts";
 import type { AccountPutRecord } from "./act-records.ts";
 import { tableKey } from "./apply.ts";
 import { isOnHold } from "./apply-retention.ts";
 import { inTurn } from "./heads.ts";
-import { type ActParts, actBytes, makeMailbox } from "./mailbox-acts.ts";
+import { type ActParts, makeMailbox } from "./mailbox-acts.ts";
 import { draft, type LedgerRecord } from "./records.ts";
 
 const firstMailboxes: readonly (readonly [name: string, role: MailboxRole])[] = [
@@ -35,8 +36,8 @@ export function peopleStore(parts: ActParts & { readonly random: Random }): Peop
       .all(`SELECT json FROM ${table}`)
       .map((row) => views.open<Value>(row["json"]))
       .sort((one, two) => (keyOf(table, one) < keyOf(table, two) ? -1 : 1));
-  const write = (build: () => LedgerRecord): Promise<void> =>
-    ledger.commit(actBytes, false, () => ({ drafts: [draft(build())], value: undefined }));
+  const write = async (record: LedgerRecord): Promise<void> =>
+    commitDrafts(ledger, [draft(record)]);
   const removeOne = (table: Table, key: string, build: () => LedgerRecord): Promise<boolean> =>
     ledger.commit(actBytes, false, () => {
       const sql = `SELECT 1 FROM ${table} WHERE ${keys[table]} = ?`;
@@ -49,16 +50,19 @@ export function peopleStore(parts: ActParts & { readonly random: Random }): Peop
     domains: async () => all("domain"),
     accounts: async () => all("account"),
     aliases: async () => all("alias"),
-    putDomain: (domain, by) => write(() => ({ kind: "domain-put", domain, ...act(by) })),
-    putAlias: (alias, by) => write(() => ({ kind: "alias-put", alias, ...act(by) })),
-    putAccount: (account, by) =>
-      ledger.commit(actBytes, false, () => {
+    putDomain: (domain, by) => write({ kind: "domain-put", domain, ...act(by) }),
+    putAlias: (alias, by) => write({ kind: "alias-put", alias, ...act(by) }),
+    async putAccount(account, by) {
+      const record = { kind: "account-put", account, ...act(by) } as const;
+      // With room for the mailboxes and the key of one that is new.
+      await ledger.commit(actBytes + bytesOf([draft(record)]), false, () => {
         const isNew = heads.account(account.id) === undefined;
         const made = isNew ? { made: newAccount(parts, account) } : {};
-        const put = draft({ kind: "account-put", account, ...act(by), ...made });
+        const put = draft({ ...record, ...made });
         const key = isNew ? [views.holders.make(account.id, parts.random)] : [];
         return { drafts: [...key, put], value: undefined };
-      }),
+      });
+    },
     removeDomain: (name, by) =>
       removeOne("domain", name, () => ({ kind: "domain-removed", name, ...act(by) })),
     removeAlias: (address, by) =>

@@ -2,9 +2,9 @@
 
 import type { QueueStore } from "#contracts/store";
 import type { QueueItem, QueueState } from "#model/queue";
-import { afterAct } from "./apply-queue.ts";
+import { actBytes, commitDrafts } from "./act.ts";
+import { afterAct, takesAttempt } from "./apply-queue.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { draft, type LedgerRecord } from "./records.ts";
 import { queueItemOf } from "./rows.ts";
 import type { Views } from "./views.ts";
@@ -17,8 +17,7 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
     return row === undefined ? undefined : queueItemOf(views, row);
   };
   const inTurn = turnsOfItems();
-  const write = (record: LedgerRecord): Promise<void> =>
-    ledger.commit(actBytes, false, () => ({ drafts: [draft(record)], value: undefined }));
+  const write = (record: LedgerRecord): Promise<void> => commitDrafts(ledger, [draft(record)]);
 
   return {
     async get(id) {
@@ -47,11 +46,11 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
       return counts;
     },
     async attempted(item, attempt, nextAttemptAtMs) {
-      await write({
-        kind: "attempted",
-        item,
-        attempt,
-        ...(nextAttemptAtMs !== undefined && { nextAttemptAtMs }),
+      const next = nextAttemptAtMs === undefined ? {} : { nextAttemptAtMs };
+      await inTurn(item, async () => {
+        const found = find(item);
+        if (found === undefined || !takesAttempt(found.state)) return;
+        await write({ kind: "attempted", item, attempt, ...next });
       });
     },
     async delayNotified(item, atMs) {
@@ -72,7 +71,7 @@ export function queueStore(views: Views, ledger: Ledger): QueueStore {
 }
 
 /** One act at a time for an item: whether it applies is seen in the views only. */
-function turnsOfItems(): (item: string, act: () => Promise<boolean>) => Promise<boolean> {
+function turnsOfItems(): <Value>(item: string, act: () => Promise<Value>) => Promise<Value> {
   const turns = new Map<string, Promise<unknown>>();
   return async (item, act) => {
     const changing = (turns.get(item) ?? Promise.resolve()).then(act);

@@ -122,7 +122,7 @@ export class RecordReader {
 
 /** Each part is sealed under its number: the key is this content's alone. */
 export function partNonce(index: number): Buffer {
-  const nonce = Buffer.alloc(nonceBytes);
+  const nonce = Buffer.allocUnsafe(nonceBytes).fill(0);
   nonce.writeUInt32LE(index, 0);
   return nonce;
 }

@@ -1,16 +1,15 @@
 /** Making the views anew from the ledger of a stopped store. */
 
 import type { Disk } from "#base/disk";
-import { silentLog } from "#base/log";
 import { systemRandom } from "#base/random";
 import type { Master } from "#contracts/keyring";
-import { catchUp, openKeys } from "./recover.ts";
+import { makeAnew, openKeys } from "./recover.ts";
 import { Segments } from "./segments.ts";
 import { StoreKeys } from "./store-keys.ts";
 import { removeViews } from "./views.ts";
 
 /**
- * The caller sees to it that the store is stopped.
+ * The caller sees to it that the store is stopped. The old ones stay until the new ones are whole.
  *
  * @returns how many records the views were made from
  * @throws Damaged
@@ -24,10 +23,11 @@ export async function rebuildIndex(
   const segments = new Segments(disk, directory);
   try {
     const file = await openKeys(segments, { disk, directory, random: systemRandom }, master);
-    removeViews(indexPath);
-    if (file === undefined) return 0;
-    const parts = { keys: new StoreKeys(file), log: silentLog };
-    const { views, lsn } = await catchUp(segments, indexPath, parts);
+    if (file === undefined) {
+      removeViews(indexPath);
+      return 0;
+    }
+    const { views, lsn } = await makeAnew(segments, indexPath, new StoreKeys(file));
     views.close();
     return lsn - 1;
   } finally {

@@ -127,7 +127,8 @@ export interface MailboxesRenamedRecord {
   readonly kind: "mailboxes-renamed";
   readonly account: AccountId;
   readonly modSeq: number;
-  readonly names: readonly (readonly [mailbox: number, name: string])[];
+  /** With a new validity for one that takes a name that had a higher one. */
+  readonly names: readonly (readonly [mailbox: number, name: string, uidValidity?: number])[];
 }
 
 export interface MailboxRemovedRecord extends EntryAct {
@@ -286,7 +287,8 @@ export const recordHeaderBytes = 24;
 /** Compaction took the blob out. */
 export const hollow = 1;
 
-export const commitmentBytes = 32;
+const hashBytes = 32;
+export const commitmentBytes: number = hashBytes;
 /** A region is the commitment, then the sealed JSON. */
 const regionBytes: number = commitmentBytes + sealBytes;
 
@@ -319,7 +321,7 @@ export function recordFront(
   commitment: Buffer,
 ): { header: Buffer; sealed: Buffer; leaf: Buffer } {
   const kind = numbers[one.record.kind];
-  const header = Buffer.alloc(recordHeaderBytes);
+  const header = Buffer.allocUnsafe(recordHeaderBytes).fill(0);
   header.writeUInt32LE(regionBytes + one.json.length, 0);
   header.writeUInt32LE(one.blobBytes, 4);
   header.writeUInt16LE(kind, 8);
@@ -329,12 +331,13 @@ export function recordFront(
   return { header, sealed, leaf: leafOf(about, sealed) };
 }
 
-const leafMark = Buffer.from([0]);
-
 /** RFC 6962 §2.1: the hash of what the history says, made without any key. */
 function leafOf(about: Buffer, sealed: Buffer): Buffer {
-  const sum = hash("sha256", sealed, "buffer");
-  return hash("sha256", Buffer.concat([leafMark, about, sum]), "buffer");
+  const text = Buffer.allocUnsafe(1 + about.length + hashBytes);
+  text[0] = 0;
+  about.copy(text, 1);
+  text.write(hash("sha256", sealed, "binary"), 1 + about.length, "latin1");
+  return hash("sha256", text, "buffer");
 }
 
 export function leafOfFacts({ number, region, place }: RecordFacts): Buffer {
@@ -345,7 +348,7 @@ export function leafOfFacts({ number, region, place }: RecordFacts): Buffer {
 
 /** What the seal of a record is bound to. */
 function aboutRecord(lsn: number, kind: number, commitment: Buffer): Buffer {
-  const about = Buffer.alloc(10 + commitmentBytes);
+  const about = Buffer.allocUnsafe(10 + commitmentBytes).fill(0);
   about.writeUIntLE(lsn, 0, 6);
   about.writeUInt16LE(kind, 8);
   commitment.copy(about, 10);

@@ -26,7 +26,7 @@ import {
 } from "./scan.ts";
 import { type Segments, segmentName } from "./segments.ts";
 import { StoreKeys } from "./store-keys.ts";
-import { removeViews, Views, type Watermark } from "./views.ts";
+import { moveViews, removeViews, Views, type Watermark } from "./views.ts";
 
 interface CaughtUp {
   readonly views: Views;
@@ -144,16 +144,43 @@ export async function catchUp(
       log.write("warn", "store.index-failed", { reason: String(error) });
     }
   }
-  removeViews(indexPath);
-  const views = new Views(indexPath, keys);
-  views.makeTables();
+  return makeAnew(segments, indexPath, keys);
+}
+
+/**
+ * Makes the views from the ledger alone. What stands under the path stays until they are whole.
+ *
+ * @throws Damaged, and whatever else ends the reading
+ */
+export async function makeAnew(
+  segments: Segments,
+  indexPath: string,
+  keys: StoreKeys,
+): Promise<CaughtUp> {
+  const inMemory = indexPath === ":memory:";
+  const beside = inMemory ? indexPath : besideOf(indexPath);
+  removeViews(beside);
+  const views = new Views(beside, keys);
+  let made: CaughtUp;
   try {
+    views.makeTables();
     await followRevisions(segments, views, undefined);
-    return await follow(segments, views, undefined);
+    made = await follow(segments, views, undefined);
+    if (inMemory) return made;
+    views.writeOut();
   } catch (error) {
     views.close();
+    removeViews(beside);
     throw error;
   }
+  views.close();
+  moveViews(beside, indexPath);
+  const moved = new Views(indexPath, keys);
+  return { ...made, views: moved, history: new History(moved, moved.watermark()?.tree) };
+}
+
+function besideOf(indexPath: string): string {
+  return `${indexPath}.new`;
 }
 
 async function openKept(
@@ -162,6 +189,7 @@ async function openKept(
   { keys, log }: ViewParts,
 ): Promise<{ views: Views; mark: Watermark } | undefined> {
   if (indexPath === ":memory:") return undefined;
+  removeViews(besideOf(indexPath));
   let views: Views | undefined;
   try {
     views = new Views(indexPath, keys);

@@ -2,19 +2,26 @@
 
 import type { RetentionStore } from "#contracts/store";
 import type { Hold, RetentionRule, Withheld } from "#model/retention";
+import { bytesOf, commitAct } from "./act.ts";
 import { isOnHold } from "./apply-retention.ts";
 import { inTurn } from "./heads.ts";
-import { type ActParts, actBytes } from "./mailbox-acts.ts";
+import type { ActParts } from "./mailbox-acts.ts";
 import { draft, type LedgerRecord } from "./records.ts";
 import { mailboxId, mailboxNumber } from "./rows.ts";
 import type { Row, Views } from "./views.ts";
 
 export function retentionStore({ views, ledger, heads, clock }: ActParts): RetentionStore {
   const writeIf = (isWanted: () => boolean, build: () => LedgerRecord): Promise<boolean> =>
-    ledger.commit(actBytes, false, () => {
-      const value = isWanted();
-      return { drafts: value ? [draft(build())] : [], value };
-    });
+    commitAct(
+      ledger,
+      (roomBytes) => {
+        const value = isWanted();
+        const drafts = value ? [draft(build())] : [];
+        const needsBytes = bytesOf(drafts);
+        return needsBytes > roomBytes ? { needsBytes } : { drafts, value };
+      },
+      "of the reserve",
+    );
   const act = (by: string) => ({ by, atMs: clock.nowMs() });
 
   return {
@@ -66,11 +73,16 @@ function hasRule(views: Views, account: string, mailbox: string): boolean {
   return views.get(sql, account, views.seal(mailbox)) !== undefined;
 }
 
-/** Without what was destroyed before the hold. */
+/**
+ * Without what was destroyed before the hold, and without what the account still has in a mailbox:
+ * once the last copy goes, each that went since the hold began is listed.
+ */
 const withheldSelect = `SELECT w.mailbox, w.uid, w.expunged_ms, m.id, m.at_ms, m.size
   FROM withheld w JOIN message m ON m.seq = w.message
   WHERE w.account = ?1 AND (w.mailbox, w.uid) > (?2, ?3)
     AND EXISTS (SELECT 1 FROM content_key k WHERE k.content = m.content AND k.holder = ?1)
+    AND NOT EXISTS (SELECT 1 FROM entry e JOIN mailbox b ON b.number = e.mailbox
+      WHERE e.message = w.message AND b.account = ?1)
   ORDER BY w.mailbox, w.uid LIMIT ?4`;
 
 function withheldOf(row: Row): Withheld {

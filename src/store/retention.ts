@@ -6,8 +6,8 @@ import type { Log } from "#base/log";
 import type { Mailboxes } from "#contracts/store";
 import type { AccountId, MailboxRole } from "#model/mailbox";
 import type { RetentionRule } from "#model/retention";
+import { commitDrafts } from "./act.ts";
 import type { Ledger } from "./ledger.ts";
-import { actBytes } from "./mailbox-acts.ts";
 import { draft, type Upkeep } from "./records.ts";
 import { rulesOf } from "./retention-acts.ts";
 import { mailboxId } from "./rows.ts";
@@ -181,8 +181,7 @@ export function lastRunAtMs(views: Views, work: Upkeep): number | undefined {
 }
 
 export async function writeDown(ledger: Ledger, work: Upkeep, atMs: number): Promise<void> {
-  const drafts = [draft({ kind: "maintained", work, atMs })];
-  await ledger.commit(actBytes, false, () => ({ drafts, value: undefined }));
+  await commitDrafts(ledger, [draft({ kind: "maintained", work, atMs })]);
 }
 
 function pause(): Promise<void> {

@@ -1,8 +1,8 @@
 /** Rows of the views as the model's values. */
 
-import type { Entry, Mailbox, MailboxId, MailboxRole } from "#model/mailbox";
+import type { Entry, Flag, Mailbox, MailboxId, MailboxRole } from "#model/mailbox";
 import type { Attempt, QueueItem, QueueState } from "#model/queue";
-import { unpackFlags } from "./flags.ts";
+import { isSystemFlag, joinFlags, splitFlags } from "./flags.ts";
 import type { Row, Views } from "./views.ts";
 
 /** Ids are numbers that are never given twice, with a letter before them. */
@@ -22,11 +22,18 @@ export interface MessageFacts {
   readonly messageIdHeader?: string;
 }
 
-export interface EntryRow {
+/** Flags as a row has them. */
+export interface FlagColumns {
+  /** Those with a backslash. */
+  readonly flags: string;
+  /** The others, sealed; null when there are none. */
+  readonly keywords: Uint8Array | null;
+}
+
+export interface EntryRow extends FlagColumns {
   readonly mailbox: number;
   readonly uid: number;
   readonly mod_seq: number;
-  readonly flags: string;
   readonly received_ms: number;
   readonly message: number;
   readonly size: number;
@@ -34,23 +41,36 @@ export interface EntryRow {
   readonly id: string;
 }
 
-export const entrySelect = `SELECT e.mailbox, e.uid, e.mod_seq, e.flags, e.received_ms, e.message,
-  e.size, m.id FROM entry e JOIN message m ON m.seq = e.message`;
+export const entrySelect = `SELECT e.mailbox, e.uid, e.mod_seq, e.flags, e.keywords, e.received_ms,
+  e.message, e.size, m.id FROM entry e JOIN message m ON m.seq = e.message`;
 
-export function entryOf(row: EntryRow): Entry {
+export function columnsOf(views: Views, flags: readonly Flag[]): FlagColumns {
+  const keywords = flags.filter((flag) => !isSystemFlag(flag));
+  return {
+    flags: joinFlags(flags.filter(isSystemFlag)),
+    keywords: keywords.length === 0 ? null : views.keys.sealText(joinFlags(keywords)),
+  };
+}
+
+function flagsOf(views: Views, { flags, keywords }: FlagColumns): readonly Flag[] {
+  const system = splitFlags(flags);
+  return keywords === null ? system : [...system, ...splitFlags(views.openOften(keywords))];
+}
+
+export function entryOf(views: Views, row: EntryRow): Entry {
   return {
     mailbox: mailboxId(row.mailbox),
     uid: row.uid,
     modSeq: row.mod_seq,
-    flags: unpackFlags(row.flags),
+    flags: flagsOf(views, row),
     receivedAtMs: row.received_ms,
     message: row.id,
     sizeBytes: row.size,
   };
 }
 
-export function entriesOf(rows: readonly Row[]): Entry[] {
-  return (rows as unknown as EntryRow[]).map(entryOf);
+export function entriesOf(views: Views, rows: readonly Row[]): Entry[] {
+  return (rows as unknown as EntryRow[]).map((row) => entryOf(views, row));
 }
 
 export function mailboxOf(views: Views, row: Row): Mailbox {

@@ -19,6 +19,18 @@ describe("Segments", () => {
     assert.equal(await store.segments.sizeBytes(), 6 * pageBytes + 100);
   });
 
+  test("flushes a new segment piece by piece, so that no commit waits behind a large one", async () => {
+    const store = pageStore();
+    const operations = async (mebibytes: number): Promise<number> => {
+      const before = store.disk.operations;
+      await store.segments.prepare(mebibytes, mebibytes * 1024 * 1024, 0);
+      return store.disk.operations - before;
+    };
+    const [less, more] = [await operations(16), await operations(17)];
+    assert.equal(more - less, 2, "a write, and a flush at 16 MiB");
+    assert.ok(octetsOf(store, "segment", 17).equals(Buffer.alloc(17 * 1024 * 1024)));
+  });
+
   test("leaves nothing behind of a segment that has no room", async () => {
     const store = pageStore({ roomBytes: 3_000_000 });
     await assert.rejects(store.segments.prepare(1, 8_000_000, 0), Full);

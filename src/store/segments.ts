@@ -14,6 +14,8 @@ export type FileKind = "segment" | "parity" | "tail";
 const unfinished = ".new";
 /** Zeros are written in pieces of this size. */
 const fillBytes = 1024 * 1024;
+/** Flushed in pieces of this size, so that no commit waits behind a large one. */
+const flushBytes = 8 * 1024 * 1024;
 const maxOpenFiles = 128;
 
 export function fileName(kind: FileKind, number: number): string {
@@ -98,6 +100,7 @@ export class Segments {
       await this.replace("segment", number, async (file) => {
         const zeros = Buffer.alloc(Math.min(fillBytes, sizeBytes));
         for (let at = 0; at < sizeBytes; at += zeros.length) {
+          if (at > 0 && at % flushBytes === 0) await file.sync();
           await file.write([zeros.subarray(0, Math.min(zeros.length, sizeBytes - at))], at);
         }
       });

@@ -25,6 +25,9 @@ export interface ContentSecret {
   readonly sum: Buffer;
 }
 
+/** Enough that no two contacts of an account are taken for one. */
+const contactBytes = 16;
+
 export class StoreKeys {
   readonly cipher: Cipher;
   readonly file: KeyFile;
@@ -33,6 +36,7 @@ export class StoreKeys {
   readonly #views: Buffer;
   readonly #viewNonces: Buffer;
   readonly #salts: Buffer;
+  readonly #contacts: Buffer;
   readonly #prefix: Buffer;
 
   constructor(file: KeyFile, cipher: Cipher = aesGcm) {
@@ -45,6 +49,7 @@ export class StoreKeys {
     this.#views = derive("views");
     this.#viewNonces = derive("nonces of views");
     this.#salts = derive("salts of statements");
+    this.#contacts = derive("contacts");
     this.#prefix = file.storeId;
   }
 
@@ -71,6 +76,12 @@ export class StoreKeys {
   /** Under which name the store finds that it has a content already. */
   nameOf(sum: Buffer): Buffer {
     return keyedHash(this.#names, sum);
+  }
+
+  /** That an account has had mail with an address, in any case; tells nothing of either. */
+  contactOf(account: string, address: string): Buffer {
+    const contact = Buffer.from(`${account}\0${address.toLowerCase()}`);
+    return keyedHash(this.#contacts, contact).subarray(0, contactBytes);
   }
 
   /** The same text gives the same octets, so that rows can be compared and found. */

@@ -90,6 +90,17 @@ describe("TailCopy", () => {
     await open.copy.close();
   });
 
+  test("flushes before much has gathered, so that no commit waits behind it", async () => {
+    const open = await opened();
+    for (let round = 0; round < 10; round += 1) {
+      await open.write(200);
+      await settled();
+    }
+    assert.ok(open.copy.pages >= 1000);
+    await open.copy.close();
+    assert.ok(isCopied(open, 2000));
+  });
+
   test("what comes too fast is read from the segment instead of being held", async () => {
     const open = await opened();
     await open.write(500);

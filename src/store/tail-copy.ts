@@ -13,6 +13,12 @@ const flushMs = 500;
 const retryMs = 10_000;
 /** So much is written without waiting for the next flush. */
 const writeBytes = 1024 * 1024;
+/** So much is flushed at once, so that no commit waits behind more. */
+const flushBytes = 8 * 1024 * 1024;
+/** Waiting pages lie side by side in memory of this size. */
+const pieceBytes = 256 * 1024;
+/** Pieces kept for the next batches. */
+const maxSpare = 16;
 /** Of pages that wait in memory; what goes beyond is read from the segment later. */
 const maxHeldBytes = 8 * 1024 * 1024;
 const chunkPages = 128;
@@ -29,8 +35,12 @@ export class TailCopy {
   #file: DiskFile | undefined;
   /** Pages in use in the segment. */
   #pages: number;
+  /** What waits, from the front; the last piece may have room. */
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** Pieces whose octets are written, so that no commit makes the collector look for more. */
+  readonly #spare: Buffer[] = [];
+  #unflushedBytes = 0;
   /** Pages written here, not all of them flushed. */
   #written = 0;
   #flushed = 0;
@@ -68,8 +78,7 @@ export class TailCopy {
     if (this.#isClosed) return;
     const isHeld = this.#written + this.#heldBytes / pageBytes === firstPage;
     if (isHeld && this.#heldBytes + pages.length <= maxHeldBytes) {
-      this.#held.push(Buffer.from(pages));
-      this.#heldBytes += pages.length;
+      this.#hold(pages);
     }
     if (this.#isSuspect) return;
     if (this.#heldBytes >= writeBytes) void this.#start();
@@ -87,6 +96,16 @@ export class TailCopy {
     if (this.#isFlushDue) await this.#start();
     await this.#file?.close().catch(() => undefined);
     this.#file = undefined;
+  }
+
+  #hold(pages: Buffer): void {
+    for (let at = 0; at < pages.length; ) {
+      const from = this.#heldBytes % pieceBytes;
+      if (from === 0) this.#held.push(this.#spare.pop() ?? Buffer.allocUnsafeSlow(pieceBytes));
+      const taken = pages.copy(this.#held.at(-1) as Buffer, from, at);
+      this.#heldBytes += taken;
+      at += taken;
+    }
   }
 
   #flushSoon(delayMs: number = flushMs): void {
@@ -114,6 +133,7 @@ export class TailCopy {
       if (!this.#isFlushDue) continue;
       this.#isFlushDue = false;
       const written = this.#written;
+      this.#unflushedBytes = 0;
       await this.#file.sync();
       this.#flushed = written;
       if (this.#isSuspect) this.#log.write("info", "store.copy-restored", this.#name());
@@ -143,7 +163,13 @@ export class TailCopy {
     this.#held = [];
     this.#heldBytes = 0;
     this.#written += bytes / pageBytes;
-    await file.write(held, at * pageBytes);
+    const rest = bytes % pieceBytes;
+    const full = rest === 0 ? held : held.slice(0, -1);
+    const last = rest === 0 ? [] : [(held.at(-1) as Buffer).subarray(0, rest)];
+    await file.write([...full, ...last], at * pageBytes);
+    this.#spare.push(...held.slice(0, maxSpare - this.#spare.length));
+    this.#unflushedBytes += bytes;
+    if (this.#unflushedBytes >= flushBytes) this.#isFlushDue = true;
   }
 
   /** From the segment, what it held when it was opened, or what came too fast. */
@@ -182,6 +208,7 @@ export class TailCopy {
     this.#isSuspect = true;
     this.#held = [];
     this.#heldBytes = 0;
+    this.#unflushedBytes = 0;
     this.#written = 0;
     this.#flushed = 0;
     this.#isFlushDue = false;

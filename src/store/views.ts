@@ -1,12 +1,13 @@
 /** The views: one SQLite database with everything readers ask for, made from the ledger alone. */
 
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { Unavailable } from "#base/errors";
 import { Holders } from "./holders.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /** Raised with every change of the tables or of what a record does to them. */
-export const schemaVersion = 6;
+export const schemaVersion = 7;
 
 const schema = `
 CREATE TABLE watermark (
@@ -18,13 +19,18 @@ CREATE TABLE tile (
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 -- Sealed under the key of the views: whatever people wrote or are called.
 CREATE TABLE domain (name BLOB PRIMARY KEY, json BLOB) WITHOUT ROWID;
-CREATE TABLE account (id TEXT PRIMARY KEY, json BLOB, first_mod_seq INTEGER) WITHOUT ROWID;
+CREATE TABLE account (
+  id TEXT PRIMARY KEY, json BLOB, first_mod_seq INTEGER, address BLOB) WITHOUT ROWID;
+CREATE INDEX account_by_address ON account (address);
 CREATE TABLE alias (address BLOB PRIMARY KEY, json BLOB) WITHOUT ROWID;
 CREATE TABLE mailbox (
   number INTEGER PRIMARY KEY, account TEXT NOT NULL, name BLOB, role TEXT, subscribed INTEGER,
   uid_validity INTEGER, uid_next INTEGER, mod_seq INTEGER, messages INTEGER,
   unseen INTEGER, deleted INTEGER, size INTEGER);
 CREATE INDEX mailbox_of_account ON mailbox (account);
+-- Names that mailboxes gave up, with the highest validity that one of them had.
+CREATE TABLE freed_name (
+  account TEXT, name BLOB, uid_validity INTEGER, PRIMARY KEY (account, name)) WITHOUT ROWID;
 CREATE TABLE message (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL, status TEXT, content BLOB, segment INTEGER,
   json_at INTEGER, json_bytes INTEGER, head_bytes INTEGER, size INTEGER, at_ms INTEGER,
@@ -47,9 +53,10 @@ CREATE TABLE content_key (
 CREATE INDEX content_key_of_epoch ON content_key (epoch);
 CREATE TABLE ended_epoch (epoch INTEGER PRIMARY KEY);
 CREATE TABLE holder_key (holder TEXT PRIMARY KEY, epoch INTEGER, sealed TEXT) WITHOUT ROWID;
+-- Flags of IMAP itself say nothing of the mail; keywords, which people choose, are sealed.
 CREATE TABLE entry (
-  mailbox INTEGER, uid INTEGER, mod_seq INTEGER, flags TEXT, received_ms INTEGER, message INTEGER,
-  size INTEGER, entered_ms INTEGER, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;
+  mailbox INTEGER, uid INTEGER, mod_seq INTEGER, flags TEXT, keywords BLOB, received_ms INTEGER,
+  message INTEGER, size INTEGER, entered_ms INTEGER, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;
 CREATE INDEX entry_by_change ON entry (mailbox, mod_seq);
 CREATE INDEX entry_by_message ON entry (message);
 CREATE TABLE expunged (
@@ -68,6 +75,9 @@ CREATE TABLE read_by_other (seq INTEGER PRIMARY KEY, account TEXT, at_ms INTEGER
 CREATE INDEX read_of_account ON read_by_other (account, seq);
 CREATE TABLE backup_act (seq INTEGER PRIMARY KEY, kind TEXT, ok INTEGER, backup TEXT, json BLOB);
 CREATE INDEX backup_act_of_backup ON backup_act (backup);
+-- Keyed hashes of an account and an address; wrote: the account has sent mail there.
+CREATE TABLE contact (
+  account TEXT, hash BLOB, wrote INTEGER, PRIMARY KEY (account, hash)) WITHOUT ROWID;
 CREATE TABLE maintained (work TEXT PRIMARY KEY, at_ms INTEGER) WITHOUT ROWID;
 -- Records that moved, copied or removed a message after it came.
 CREATE TABLE act (message INTEGER, seq INTEGER, PRIMARY KEY (message, seq)) WITHOUT ROWID;
@@ -85,6 +95,8 @@ CREATE INDEX step_of_message ON step (message);
 -- Not in the ledger and not restored by a rebuild: made again when asked for.
 CREATE TABLE description (message INTEGER PRIMARY KEY, json BLOB);
 `;
+
+const maxOpened = 1000;
 
 export interface Watermark {
   readonly store: string;
@@ -107,6 +119,8 @@ export class Views {
   /** Places that the rows do not have yet, by segment and sequence number. */
   readonly moving: Map<number, ReadonlyMap<number, number>> = new Map();
   readonly #statements = new Map<string, StatementSync>();
+  /** Texts that many rows have, by what is sealed of them. */
+  readonly #opened = new Map<string, string>();
 
   constructor(path: string, keys: StoreKeys) {
     this.keys = keys;
@@ -159,6 +173,17 @@ export class Views {
     return JSON.parse(this.keys.openText(sealed as Uint8Array)) as Value;
   }
 
+  /** For columns with few different texts: keeps what was opened. */
+  openOften(sealed: Uint8Array): string {
+    const key = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).toString("latin1");
+    const known = this.#opened.get(key);
+    if (known !== undefined) return known;
+    const text = this.keys.openText(sealed);
+    if (this.#opened.size >= maxOpened) this.#opened.clear();
+    this.#opened.set(key, text);
+    return text;
+  }
+
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
     return this.#statement(sql).get(...values) as Row | undefined;
   }
@@ -183,6 +208,12 @@ export class Views {
     }
   }
 
+  /** Everything into the one file, durably, so that it may be moved once it is closed. */
+  writeOut(): void {
+    const { busy } = this.db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() ?? {};
+    if (busy !== 0) throw new Unavailable("the index could not be written");
+  }
+
   close(): void {
     this.#statements.clear();
     this.db.close();
@@ -202,4 +233,11 @@ export class Views {
 export function removeViews(path: string): void {
   if (path === ":memory:") return;
   for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+}
+
+/** Puts views that were closed in the place of others. A cut leaves the others, the new ones, or none. */
+export function moveViews(from: string, to: string): void {
+  // The log of the old ones must never meet the new ones.
+  removeViews(to);
+  renameSync(from, to);
 }

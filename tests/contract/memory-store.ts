@@ -17,7 +17,17 @@ import type {
 import { describeMessage } from "#formats/mime";
 import type { MailboxRole, MessageId } from "#model/mailbox";
 import type { Account } from "#model/people";
-import { entriesOf, makeBox, put, raise, targetOf, tell } from "./memory/boxes.ts";
+import {
+  entriesIn,
+  entriesOf,
+  forget,
+  makeBox,
+  put,
+  raise,
+  targetOf,
+  tell,
+} from "./memory/boxes.ts";
+import { contactStore, noteContacts } from "./memory/contacts.ts";
 import { mailboxStore } from "./memory/mailboxes.ts";
 import { queueStore } from "./memory/queue.ts";
 import { auditStore, retentionStore } from "./memory/retention.ts";
@@ -34,6 +44,7 @@ export function memoryStore(state: MemoryState): Store {
     people: peopleStore(state),
     traces: traceStore(state),
     retention: retentionStore(state),
+    contacts: contactStore(state),
     audit: auditStore(state, (id) => state.messages.get(id)?.octets ?? Buffer.alloc(0)),
     accept: async (acceptance) => accept(state, acceptance),
     isAccepted: async (id) => state.messages.get(id)?.accepted !== undefined,
@@ -96,6 +107,7 @@ function accept(state: MemoryState, acceptance: Acceptance): Accepted {
     const modSeq = modSeqs.get(box.account) ?? 0;
     return put(box, { modSeq, flags, receivedAtMs, message: id, sizeBytes });
   });
+  noteContacts(state, acceptance);
   for (const item of acceptance.queue) {
     if (state.queue.has(item.id)) continue;
     const facts = { message: id, sizeBytes, state: "waiting", attempts: 0 } as const;
@@ -163,7 +175,17 @@ function peopleStore(state: MemoryState): PeopleStore {
       if (!accounts.has(id)) return false;
       if (state.holds.has(id)) throw new Denied("the account is on hold");
       for (const [key, { account }] of state.rules) if (account === id) state.rules.delete(key);
-      for (const box of state.boxes.values()) if (box.account === id) state.boxes.delete(box.id);
+      const modSeq = raise(state, id);
+      for (const box of state.boxes.values()) {
+        if (box.account !== id) continue;
+        box.highestModSeq = modSeq;
+        state.boxes.delete(box.id);
+        if (box.name === undefined) continue;
+        const expunged = entriesIn(box).map(({ uid, message }) => ({ uid, message }));
+        tell(state, box, { expunged, mailboxChanged: true });
+      }
+      forget(state.freed, id);
+      forget(state.contacts, id);
       state.madeAt.delete(id);
       return accounts.delete(id);
     },

@@ -2,6 +2,7 @@
 
 import { describe, test } from "node:test";
 import { acceptContract } from "./examples/accept.ts";
+import { contactsContract } from "./examples/contacts.ts";
 import { entriesContract } from "./examples/entries.ts";
 import { mailboxesContract } from "./examples/mailboxes.ts";
 import { peopleContract, retentionContract } from "./examples/people.ts";
@@ -27,6 +28,7 @@ export function storeContract(name: string, open: Opening, { seeds, operations }
     tracesContract(open);
     peopleContract(open);
     retentionContract(open);
+    contactsContract(open);
     watchContract(open);
     racesContract(open);
 

@@ -13,7 +13,8 @@ import type { Store } from "#contracts/store";
 import type { Submission } from "#contracts/submission";
 import type { Reply } from "#model/reply";
 import type { Verdict } from "#model/verdict";
-import { fixedMaster, openStore } from "#store";
+import { openStore } from "#store";
+import { fixedMaster } from "../../src/store/fixture.ts";
 
 export const ada: Person = { id: "ada1", address: "ada@example.org", displayName: "Ada" };
 export const bob: Person = { id: "bob1", address: "bob@example.org", displayName: "Bob" };

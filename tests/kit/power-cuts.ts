@@ -14,7 +14,8 @@ import { parseArgs } from "node:util";
 import type { Clock } from "#base/clock";
 import { type DiskFaults, type SimulatedDisk, simulatedDisk } from "#base/disk-sim";
 import { pick, type Random, seededRandom } from "#base/random";
-import { fixedMaster, type OpenStore, openStore, rebuildIndex, verifyStore } from "#store";
+import { type OpenStore, openStore, rebuildIndex, verifyStore } from "#store";
+import { fixedMaster } from "../../src/store/fixture.ts";
 import { Client } from "./store-client.ts";
 import { StoreModel } from "./store-model.ts";
 

@@ -30,12 +30,13 @@ import {
   parseSignatures,
   signHead,
 } from "#formats/checkpoint";
-import { fixedMaster, type OpenStore, openStore, verifyStore } from "#store";
+import { type OpenStore, openStore, verifyStore } from "#store";
 import { openLog } from "../../src/keys/custody/log/log-keys.ts";
 import type { ContentRecord } from "../../src/store/content-records.ts";
 import {
   acceptMail,
   account,
+  fixedMaster,
   head,
   mail,
   mailboxNamed,

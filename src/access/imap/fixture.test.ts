@@ -14,8 +14,9 @@ import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
 import type { Directory, LoginOutcome } from "#contracts/directory";
 import type { Store } from "#contracts/store";
-import { fixedMaster, openStore } from "#store";
+import { openStore } from "#store";
 import { selfSigned } from "../../../tests/kit/certificate.ts";
+import { fixedMaster } from "../../store/fixture.ts";
 import { createImapServer, type ImapLimits, type ImapServer, imapParameters } from "./index.ts";
 
 const credential = selfSigned("localhost");

@@ -82,7 +82,7 @@ async function emailView(
   return {
     ...view,
     ...(await parsedView(context, storedSource(context, message), description, wishes)),
-    ...(await senderView(context, message, description, wishes.properties)),
+    ...(await senderView(context, message, wishes.properties)),
   };
 }
 

@@ -1,9 +1,11 @@
 /** An Email object with the properties a client asked for (RFC 8621 §4.1). */
 
+import { formatResult } from "#formats/auth-results";
 import { type Header, parseHeader } from "#formats/message";
 import { bodyPartsOf, messageIds, walkParts } from "#formats/mime";
 import type { Description, MailAddress, MimePart } from "#model/description";
 import type { Entry, MessageId } from "#model/mailbox";
+import type { SenderVerdict, SpamVerdict, Verdict } from "#model/verdict";
 import { type Args, isStringList } from "./arguments.ts";
 import { messageBlobId, partBlobId } from "./blobs.ts";
 import {
@@ -26,7 +28,6 @@ import {
   utcDate,
 } from "./header-forms.ts";
 import { keywordsOf } from "./keywords.ts";
-import { senderState } from "./sender-state.ts";
 
 export const storedProperties = [
   "id",
@@ -56,7 +57,17 @@ const parsed = [
   "htmlBody",
   "attachments",
 ] as const;
-const onRequest = ["bodyStructure", "headers", "senderState", "senderText"] as const;
+const senderProperties = [
+  "senderShown",
+  "senderState",
+  "senderText",
+  "senderOrigin",
+  "senderEvidence",
+  "senderChecks",
+  "spamLevel",
+  "spamReasons",
+] as const;
+const onRequest = ["bodyStructure", "headers", ...senderProperties] as const;
 
 /** §4.2: what a client gets that does not say what it wants. */
 const defaults: readonly string[] = [...storedProperties, ...parsed];
@@ -225,23 +236,58 @@ export function storedSource(context: Context, message: MessageId): Source {
   };
 }
 
-/** Ours, not the RFC's: what may be said about the sender, as a word and as a sentence. */
+/** Ours, not the RFC's: what was found out about the sender, and what it adds up to. */
 export async function senderView(
   context: Context,
   message: MessageId,
-  description: Description,
   asked: ReadonlySet<string>,
 ): Promise<Record<string, unknown>> {
-  if (!asked.has("senderState") && !asked.has("senderText")) return {};
-  const { from } = description.envelope;
-  const email = from.length === 1 ? from[0]?.email : undefined;
-  const at = email?.lastIndexOf("@") ?? -1;
-  const domain = email === undefined || at < 0 ? null : email.slice(at + 1).toLowerCase();
+  if (!senderProperties.some((name) => asked.has(name))) return {};
   const verdicts = await context.store.messages.verdicts(message);
-  const isOurs = domain !== null && context.directory.isLocalDomain(domain);
-  const { state, text } = senderState(verdicts, domain, isOurs);
-  return {
-    ...(asked.has("senderState") && { senderState: state }),
-    ...(asked.has("senderText") && { senderText: text }),
+  const sender = verdicts.find((one) => one.method === "sender");
+  const spam = verdicts.find((one) => one.method === "spam");
+  const all: Record<(typeof senderProperties)[number], unknown> = {
+    senderShown: sender === undefined ? null : shownAuthor(sender),
+    senderState: sender?.result ?? "not-checked",
+    senderText: sender?.text ?? "Not checked: the sender was not looked at on arrival.",
+    senderOrigin: sender?.origin ?? "unknown",
+    senderEvidence: sender?.evidence ?? [],
+    senderChecks: verdicts.flatMap(checkView),
+    spamLevel: spam?.level ?? null,
+    spamReasons: spam?.reasons ?? [],
   };
+  return Object.fromEntries(Object.entries(all).filter(([name]) => asked.has(name)));
+}
+
+/** The address that was judged, its domain in A-labels; all that From names when there is not one. */
+function shownAuthor({ address, evidence }: SenderVerdict): string {
+  if (address !== "") return address;
+  return evidence.find(({ type }) => type === "ambiguous-author")?.claimed ?? "";
+}
+
+type CheckView = Record<"method" | "result" | "judged" | "why" | "text", string>;
+
+/** @returns nothing for what is added up from the checks */
+function checkView(verdict: Verdict): readonly CheckView[] {
+  if (verdict.method === "sender" || verdict.method === "spam") return [];
+  const { method, result } = verdict;
+  const why = verdict.method === "auth" ? "" : verdict.why;
+  return [{ method, result, judged: judged(verdict), why, text: formatResult(verdict) }];
+}
+
+/** The domain, address or login that the verdict is about. */
+function judged(verdict: Exclude<Verdict, SenderVerdict | SpamVerdict>): string {
+  switch (verdict.method) {
+    case "spf":
+    case "dkim":
+      return verdict.domain;
+    case "sender-id":
+      return verdict.pra ?? "";
+    case "arc":
+      return verdict.sealers.join(", ");
+    case "dmarc":
+      return verdict.fromDomain;
+    case "auth":
+      return verdict.login;
+  }
 }

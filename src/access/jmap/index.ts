@@ -4,4 +4,3 @@ export type { JmapDeps } from "./context.ts";
 export { createJmap, type Download, type Jmap, type StateChange, type Uploaded } from "./jmap.ts";
 export { coreLimits } from "./limits.ts";
 export { isProblem, type Problem } from "./request.ts";
-export { type SenderJudgement, senderState } from "./sender-state.ts";

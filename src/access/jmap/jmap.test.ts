@@ -48,6 +48,15 @@ describe("JMAP mail", () => {
     ids["one"] = await jmap.deliver(simple, {
       verdicts: [
         { method: "spf", result: "pass", domain: "example.net", identity: "mailfrom", why: "" },
+        {
+          ...{ method: "sender", result: "verified-other", origin: "outside" },
+          ...{ address: "eve@example.net", text: "From example.net via mailer.example." },
+          evidence: [{ type: "first-contact", claimed: "eve@example.net", text: "New to you." }],
+        },
+        {
+          ...{ method: "spam", result: "neutral", level: 5 },
+          reasons: [{ points: 1, name: "bulk", text: "It is sent to many." }],
+        },
       ],
     });
     ids["two"] = await jmap.deliver(answer);
@@ -149,8 +158,14 @@ describe("JMAP mail", () => {
         "header:x-note",
         "header:From:asAddresses:all",
         "header:Nothing",
+        "senderShown",
         "senderState",
         "senderText",
+        "senderOrigin",
+        "senderEvidence",
+        "senderChecks",
+        "spamLevel",
+        "spamReasons",
         "hasAttachment",
         "size",
       ],
@@ -169,8 +184,22 @@ describe("JMAP mail", () => {
       [{ name: "Eve Example", email: "eve@example.net" }],
     ]);
     assert.equal(email["header:Nothing"], null);
+    assert.equal(email.senderShown, "eve@example.net");
     assert.equal(email.senderState, "verified-other");
     assert.match(email.senderText, /example\.net/);
+    assert.equal(email.senderOrigin, "outside");
+    assert.deepEqual(
+      email.senderEvidence.map((one: { type: string }) => one.type),
+      ["first-contact"],
+    );
+    assert.deepEqual(email.senderChecks, [
+      {
+        ...{ method: "spf", result: "pass", judged: "example.net", why: "" },
+        text: "spf=pass smtp.mailfrom=example.net",
+      },
+    ]);
+    assert.equal(email.spamLevel, 5);
+    assert.equal(email.spamReasons[0].name, "bulk");
     assert.equal(email.hasAttachment, false);
     assert.equal(
       (await jmap.one("Email/get", { ids: [], properties: ["header:From:asDate"] }))["type"],

@@ -1,25 +1,21 @@
 /** `postern backup create` and `prune`: by the hub when it runs, else on the stopped files. */
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
-import { systemClock } from "#base/clock";
-import { realDisk } from "#base/disk";
-import { Misconfigured, Unavailable } from "#base/errors";
+import { Unavailable } from "#base/errors";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
-import { systemRandom } from "#base/random";
 import { backupEvents, completeBackupSettings, startBackups } from "#hub";
 import { openMaster } from "#keys/custody";
-import { DamagedMail, openStore, socketLock } from "#store";
+import { DamagedMail, openStore } from "#store";
 import type { Created, Pruned } from "#store/backup";
 import { adminClient } from "../admin-client.ts";
-import { ExitError, exitCodes, say } from "../exit.ts";
+import { say } from "../exit.ts";
 import { progressOn } from "../progress.ts";
 import { layoutOf } from "../up/layout.ts";
 import { ownMasterSettings } from "../up/master.ts";
 import { configOf, wholePath } from "./backup-target.ts";
 import { dataOf, output, untilInterrupted } from "./shared.ts";
+import { isRunning, partsOf } from "./stopped-store.ts";
 
 /** A target may take long over one piece. */
 const silenceMs = 3_600_000;
@@ -85,21 +81,6 @@ function sayWhose(named: readonly string[]): void {
   for (const line of named) say(`  ${line}`);
 }
 
-/** Somebody has the store open: the hub, unless it is another command. */
-async function isRunning(command: Command): Promise<boolean> {
-  const { store } = layoutOf(dataOf(command));
-  if (!existsSync(store)) {
-    throw new ExitError(exitCodes.cannotOpen, `${store}: there is no store here`);
-  }
-  try {
-    await (await socketLock(store))[Symbol.asyncDispose]();
-    return false;
-  } catch (error) {
-    if (error instanceof Misconfigured) return true;
-    throw error;
-  }
-}
-
 /** Opens the store as the hub would. */
 async function stopped<Value>(
   command: Command,
@@ -108,16 +89,12 @@ async function stopped<Value>(
   const layout = layoutOf(dataOf(command));
   const config = configOf(command);
   await using master = await openMaster(ownMasterSettings(layout, config));
-  const parts = { clock: systemClock, random: systemRandom };
-  await using store = await openStore({
-    ...parts,
-    disk: realDisk,
-    directory: layout.store,
-    indexPath: join(layout.store, "index.sqlite"),
-    master,
-  });
+  const parts = partsOf(command, master);
+  const { clock, random } = parts;
+  await using store = await openStore(parts);
   await using backups = startBackups({
-    ...parts,
+    clock,
+    random,
     store,
     // The keyring is stopped, and it alone has the keys of the log.
     signer: { origin: "", keys: [], sign: () => Promise.reject(new Unavailable("no keyring")) },

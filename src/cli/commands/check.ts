@@ -1,13 +1,13 @@
 /** `postern check`: what the checks of incoming mail would say. */
 
-import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { systemClock } from "#base/clock";
-import { createResolver, dnsParameters, type Resolver, resolverSettings } from "#base/dns";
-import { defaultsOf } from "#base/parameters";
-import { systemRandom } from "#base/random";
+import type { Resolver } from "#base/dns";
 import { checkSpf } from "#identity/spf";
-import { ExitError, exitCodes, print } from "../exit.ts";
+import { ExitError, exitCodes } from "../exit.ts";
+import { addCheckDomain } from "./check-domain.ts";
+import { addCheckMessage } from "./check-message.ts";
+import { type Asked, batch, resolverOf } from "./check-shared.ts";
 import { output } from "./shared.ts";
 
 interface SpfOptions {
@@ -30,48 +30,20 @@ export function addCheckCommands(program: Command): void {
     .option("--batch", "one JSON object {id, ip, helo, mailFrom} a line on standard input")
     .action(async (options: SpfOptions, command: Command) => {
       const resolver = resolverOf(options.dns);
-      if (options.batch === true) return batch(resolver);
-      if (options.ip === undefined) throw new ExitError(exitCodes.usage, "--ip is missing");
-      const found = await spf(resolver, { ...options, ip: options.ip });
+      if (options.batch === true) return batch((asked) => spf(resolver, asked));
+      const found = await spf(resolver, { ...options, batch: undefined });
       output(command, found, () => `${found.result}  ${found.domain}  ${found.why}`);
     });
-}
-
-function resolverOf(dns: string | undefined): Resolver {
-  const servers = dns === undefined ? [] : [dns];
-  const settings = resolverSettings({ ...defaultsOf(dnsParameters), servers });
-  return createResolver({ ...settings, clock: systemClock, random: systemRandom });
+  addCheckMessage(check);
+  addCheckDomain(check);
 }
 
 async function spf(
   resolver: Resolver,
-  asked: { readonly ip: string; readonly helo: string; readonly mailFrom: string },
+  { ip, helo = "", mailFrom = "" }: Asked,
 ): Promise<{ result: string; domain: string; why: string; explanation?: string }> {
-  const { ip, helo, mailFrom } = asked;
+  if (ip === undefined) throw new ExitError(exitCodes.usage, "ip is missing");
   const question = { ip, helo, mailFrom, receiver: "localhost" };
-  const verdict = await checkSpf(question, resolver, systemClock);
-  const { method: _, ...found } = verdict;
+  const { method: _, ...found } = await checkSpf(question, resolver, systemClock);
   return found;
-}
-
-/** In order, one answer a line; a line that cannot be read gets an error under its id. */
-async function batch(resolver: Resolver): Promise<void> {
-  for await (const line of createInterface({ input: process.stdin })) {
-    if (line.trim() === "") continue;
-    print(JSON.stringify(await answerTo(line, resolver)));
-  }
-}
-
-async function answerTo(line: string, resolver: Resolver): Promise<object> {
-  let asked: Readonly<Record<string, unknown>>;
-  try {
-    asked = Object(JSON.parse(line)) as typeof asked;
-  } catch {
-    return { error: "not JSON" };
-  }
-  const { id, ip, helo = "", mailFrom = "" } = asked;
-  if (typeof ip !== "string" || typeof helo !== "string" || typeof mailFrom !== "string") {
-    return { id, error: "ip, helo and mailFrom are texts" };
-  }
-  return { id, ...(await spf(resolver, { ip, helo, mailFrom })) };
 }

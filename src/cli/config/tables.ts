@@ -5,12 +5,15 @@ import { dnsParameters } from "#base/dns";
 import type { Parameter } from "#base/parameters";
 import { directoryParameters } from "#directory";
 import { edgeSmtpParameters } from "#edge/smtp";
+import { identityParameters } from "#identity/checks";
 import { keyringParameters } from "#keys/custody";
+import { dmarcParameters, senderIdParameters, spamParameters, spfParameters } from "#policy";
 import { webParameters } from "#proxy";
 import { storeParameters } from "#store";
 import { backupParameters } from "#store/backup";
 import { queueParameters } from "#transport/queue";
 import { smtpParameters } from "#transport/smtp-server";
+import { spamFilterParameters } from "#transport/spam-filter";
 
 const endpoint = (at: string, what: string): Parameter<string> => ({
   default: at,
@@ -55,24 +58,6 @@ const linkParameters: {
   },
 };
 
-type SpfKey = "fail" | "softfail" | "temperror" | "permerror";
-
-const disposition = ["accept", "quarantine", "defer", "reject"] as const;
-const spfParameters: Readonly<Record<SpfKey, Parameter<string>>> = {
-  fail: { default: "reject", oneOf: disposition, doc: "What an SPF fail leads to." },
-  softfail: { default: "quarantine", oneOf: disposition, doc: "What an SPF softfail leads to." },
-  temperror: {
-    default: "defer",
-    oneOf: disposition,
-    doc: "What happens when DNS does not answer an SPF check.",
-  },
-  permerror: {
-    default: "quarantine",
-    oneOf: disposition,
-    doc: "What a broken SPF record leads to.",
-  },
-};
-
 const egressParameters: {
   readonly ports: Parameter<readonly string[]>;
   readonly private: Parameter<boolean>;
@@ -99,7 +84,12 @@ export interface Tables {
   readonly listen: typeof listenParameters;
   readonly dns: typeof dnsParameters;
   readonly link: typeof linkParameters;
+  readonly identity: typeof identityParameters;
   readonly spf: typeof spfParameters;
+  readonly dmarc: typeof dmarcParameters;
+  readonly senderId: typeof senderIdParameters;
+  readonly spam: typeof spamParameters;
+  readonly spamFilter: typeof spamFilterParameters;
   readonly smtp: typeof smtpParameters;
   readonly edge: typeof edgeSmtpParameters;
   readonly balancer: typeof balancerParameters;
@@ -118,7 +108,12 @@ export const tables: Tables = {
   listen: listenParameters,
   dns: dnsParameters,
   link: linkParameters,
+  identity: identityParameters,
   spf: spfParameters,
+  dmarc: dmarcParameters,
+  senderId: senderIdParameters,
+  spam: spamParameters,
+  spamFilter: spamFilterParameters,
   smtp: smtpParameters,
   edge: edgeSmtpParameters,
   balancer: balancerParameters,

@@ -7,7 +7,9 @@ import type { LinkSettings } from "#edge/link";
 import type { EdgeSmtpSettings } from "#edge/smtp";
 import type { EdgeWebSettings } from "#edge/web";
 import type { HubSettings } from "#hub";
+import { parseRange } from "#identity/hops";
 import type { KeyringSettings } from "#keys/custody";
+import type { SenderRules } from "#model/decision";
 import type { Config } from "../config/read.ts";
 import type { Layout } from "./layout.ts";
 import { masterSettingsOf } from "./master.ts";
@@ -149,12 +151,31 @@ function hubSettings(installation: Installation): HubSettings {
     consoleTokenFile: inHub("console.token"),
     adminSocket: inHub("admin.sock"),
     adminSecretFile: inHub("admin.secret"),
-    spf: config.spf as HubSettings["spf"],
+    ...judgingSettings(config),
     smtp: config.smtp,
     imap: config.imap,
     queue: config.queue,
     directory: config.directory,
     store: config.store,
     backup: config.backup,
+  };
+}
+
+/** @throws Misconfigured when a relay is no network */
+function judgingSettings(config: Config): Pick<HubSettings, "identity" | "judging"> {
+  const { ownRelays, trustedSealers, praMode } = config.identity;
+  for (const range of ownRelays) {
+    if (parseRange(range) === undefined) {
+      throw new Misconfigured(`identity.ownRelays: "${range}" is not a network`);
+    }
+  }
+  return {
+    identity: {
+      ownRelays,
+      trustedSealers: trustedSealers.map((name) => name.toLowerCase()),
+      praMode: praMode as HubSettings["identity"]["praMode"],
+      rules: { spf: config.spf, dmarc: config.dmarc, senderId: config.senderId } as SenderRules,
+    },
+    judging: { ...config.spam, filter: config.spamFilter },
   };
 }

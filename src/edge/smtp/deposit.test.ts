@@ -38,8 +38,6 @@ function depositOf(number: number): Deposit {
       extended: true,
     },
     envelope: { reversePath: "a@a.example", recipients: [{ path: "b@b.example" }] },
-    verdicts: [],
-    decision: { disposition: "accept", opinions: [] },
     receivedAtMs: 0,
     steps: [],
   };
@@ -47,7 +45,14 @@ function depositOf(number: number): Deposit {
 
 function endOf(content: Buffer): DepositEnd {
   const contentId = createHash("sha256").update(content).digest("hex");
-  return { contentId, sizeBytes: content.length, steps: [] };
+  return {
+    contentId,
+    sizeBytes: content.length,
+    verdicts: [],
+    decision: { disposition: "accept", opinions: [] },
+    source: { kind: "direct", address: "192.0.2.1", helo: "a", passed: 0 },
+    steps: [],
+  };
 }
 
 /** The inside as it promises to be: commits once per id, slowly, and answers what it is asked. */

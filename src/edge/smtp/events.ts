@@ -3,7 +3,7 @@
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
 import type { Witnessed } from "#edge/witness";
-import type { SpfVerdict } from "#model/verdict";
+import type { Verdict } from "#model/verdict";
 
 export interface EdgeEvents {
   /** A message was answered with 250, so long after its end. */
@@ -12,7 +12,8 @@ export interface EdgeEvents {
   spooled(id: string): void;
   /** A message or a recipient was refused or put off. */
   refused(id: string, stage: string, code: number, because: string): void;
-  spf(verdict: SpfVerdict): void;
+  /** What was found out about a message's sender, whatever came of it. */
+  checked(verdicts: readonly Verdict[]): void;
   /** The link broke under a message; what came of it. */
   rescued(id: string, outcome: "committed" | "sent-again" | "spooled" | "put-off"): void;
   policy(outcome: string, version: number): void;
@@ -28,7 +29,11 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
   const spooled = registry.counter("edge_spooled", "Messages kept sealed until the link is back");
   const wait = registry.histogram("edge_commit_seconds", "From the end of the content to its 250");
   const refusals = registry.counter("edge_refusals", "Refusals, by stage and code");
-  const spf = registry.counter("edge_spf", "SPF verdicts, by result");
+  const verdictsSeen = registry.counter(
+    "edge_verdicts",
+    "Verdicts on senders, by method and result",
+  );
+  const senderId = registry.counter("edge_sender_id", "Messages validated by Sender ID, by status");
   const rescues = registry.counter("edge_rescues", "Messages whose link broke, by outcome");
   const policies = registry.counter("edge_policy", "Policy snapshots pushed, by outcome");
   const version = registry.gauge("edge_policy_version", "Version of the snapshot in force");
@@ -49,7 +54,12 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
       refusals.add({ stage, code: String(code) });
       log.write("info", "edge.refused", { id, stage, code, because });
     },
-    spf: (verdict) => spf.add({ result: verdict.result }),
+    checked(verdicts) {
+      for (const verdict of verdicts) {
+        verdictsSeen.add({ method: verdict.method, result: verdict.result });
+        if (verdict.method === "sender-id") senderId.add({ status: verdict.status });
+      }
+    },
     rescued(id, outcome) {
       rescues.add({ outcome });
       log.write("warn", "edge.rescued", { id, outcome });

@@ -5,7 +5,7 @@ import type { Clock } from "#base/clock";
 import type { Resolver } from "#base/dns";
 import { Unavailable } from "#base/errors";
 import type { Random } from "#base/random";
-import { checkSpf } from "#identity/spf";
+import { earlySpf } from "#identity/checks";
 import type { Connection } from "#model/connection";
 import type { Reply } from "#model/reply";
 import type { SpfVerdict } from "#model/verdict";
@@ -13,7 +13,7 @@ import type { SmtpHandler, SmtpSession } from "#transport/smtp-server";
 import type { Depositor } from "./deposit.ts";
 import { depositReplies } from "./deposit.ts";
 import type { EdgeEvents } from "./events.ts";
-import { MessageSink } from "./message-sink.ts";
+import { deliveredOf, MessageSink } from "./message-sink.ts";
 import type { AddressAnswer, PolicyHolder } from "./policy.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -34,8 +34,8 @@ export interface Dialogue {
   readonly connectedAtMs: number | undefined;
   readonly mailAtMs: number;
   recipientsAtMs: number;
-  /** Begun at MAIL, so that the DNS is asked while the client talks. */
-  readonly spf: Promise<SpfVerdict>;
+  /** Begun at MAIL, so that the DNS is asked while the client talks; absent for relays of ours. */
+  readonly spf: Promise<SpfVerdict> | undefined;
 }
 
 const recipientReplies: Readonly<Record<Exclude<AddressAnswer, "known">, Reply>> = {
@@ -75,10 +75,9 @@ export function inbound(ports: InboundPorts): SmtpHandler {
       if (!ports.depositor.open()) {
         return refuse(session, "mail", reversePath, depositReplies.linkDown);
       }
-      const { clientAddress: ip, helo } = connection;
-      const question = { ip, helo, mailFrom: reversePath, receiver: ports.hostname };
-      const spf = checkSpf(question, ports.resolver, clock);
-      spf.catch(() => {}); // looked at when the content has come
+      const delivered = deliveredOf(connection, reversePath, ports.hostname);
+      const spf = earlySpf(delivered, ports.policy.identity, ports);
+      spf?.catch(() => {}); // looked at when the content has come
       const mailAtMs = clock.nowMs();
       const connectedAtMs = arrivals.of(connection);
       dialogues.set(connection, { connectedAtMs, mailAtMs, recipientsAtMs: mailAtMs, spf });

@@ -1,14 +1,17 @@
 /** Content on its way: held while it is small, judged, and handed in; 250 only when it is kept. */
 
-import { Buffer } from "node:buffer";
-import type { Deposit, DepositEnd } from "#contracts/deposit";
+import type { Buffer } from "node:buffer";
+import type { Deposit } from "#contracts/deposit";
 import { muxDefaults } from "#contracts/link";
+import { formatResult } from "#formats/auth-results";
+import { fields } from "#formats/message";
+import { type Delivered, type Findings, MessageChecks } from "#identity/checks";
+import type { Connection } from "#model/connection";
 import type { Decision, Opinion } from "#model/decision";
 import type { Reply } from "#model/reply";
 import { isPositive } from "#model/reply";
 import type { TraceStep } from "#model/trace";
-import type { Verdict } from "#model/verdict";
-import { decide, replyTo, weighSpf } from "#policy";
+import { decide, replyTo, weighIdentity } from "#policy";
 import type { ContentFacts, ContentSink, Transaction } from "#transport/smtp-server";
 import type { Handover } from "./deposit.ts";
 import type { Dialogue, InboundPorts } from "./inbound.ts";
@@ -20,8 +23,8 @@ const tooLarge: Reply = { code: 552, status: "5.3.4", text: "message too large" 
 const notReady: Reply = { code: 451, status: "4.3.2", text: "not ready yet, try again later" };
 
 interface Judgement {
+  readonly findings: Findings;
   readonly decision: Decision;
-  readonly verdicts: readonly Verdict[];
   /** Set when the message is not taken. */
   readonly refusal?: Reply;
 }
@@ -29,10 +32,12 @@ interface Judgement {
 export class MessageSink implements ContentSink {
   readonly #ports: InboundPorts;
   readonly #transaction: Transaction;
-  readonly #dialogue: Dialogue;
   readonly #steps: TraceStep[];
+  readonly #checks: MessageChecks;
   #held: Buffer[] = [];
   #sizeBytes = 0;
+  /** Steps that left with the deposit. */
+  #sentSteps = 0;
   #handover: Handover | undefined;
   /** The rest is read only to be forgotten, and then this is said. */
   #refusal: Reply | undefined;
@@ -41,8 +46,10 @@ export class MessageSink implements ContentSink {
   constructor(ports: InboundPorts, transaction: Transaction, dialogue: Dialogue) {
     this.#ports = ports;
     this.#transaction = transaction;
-    this.#dialogue = dialogue;
     this.#steps = firstSteps(transaction, dialogue);
+    const { connection, envelope } = transaction;
+    const delivered = deliveredOf(connection, envelope.reversePath, ports.hostname);
+    this.#checks = new MessageChecks(delivered, ports.policy.identity, ports, dialogue.spf);
   }
 
   write(chunk: Buffer): void | Promise<void> {
@@ -51,6 +58,7 @@ export class MessageSink implements ContentSink {
     if (this.#sizeBytes > (this.#ports.policy.current?.maxMessageBytes ?? 0)) {
       return this.#refuse(tooLarge);
     }
+    this.#checks.write(chunk);
     if (this.#handover !== undefined) return this.#handover.write(chunk);
     this.#held.push(chunk);
     if (this.#sizeBytes > holdBytes) return this.#startStreaming();
@@ -74,21 +82,22 @@ export class MessageSink implements ContentSink {
   }
 
   async #handIn(facts: ContentFacts): Promise<Reply> {
-    if (this.#handover !== undefined) {
-      // The deposit's own steps have left already; the end takes the last one along.
-      return this.#handover.end({ ...facts, steps: this.#steps.slice(-1) });
-    }
     const judged = await this.#judge();
-    if (judged.refusal !== undefined) return judged.refusal;
-    const end: DepositEnd = { ...facts, steps: [] };
-    return this.#ports.depositor.whole(this.#deposit(judged), this.#held, end);
+    if (judged.refusal !== undefined) {
+      this.#handover?.abort("refused");
+      return judged.refusal;
+    }
+    const { verdicts, source } = judged.findings;
+    const end = { ...facts, verdicts, source, decision: judged.decision };
+    if (this.#handover !== undefined) {
+      return this.#handover.end({ ...end, steps: this.#steps.slice(this.#sentSteps) });
+    }
+    return this.#ports.depositor.whole(this.#deposit(), this.#held, { ...end, steps: [] });
   }
 
-  /** Larger than may be held: what came so far decides, then the rest passes through. */
+  /** Larger than may be held: it passes through, and is judged when all of it has been seen. */
   async #startStreaming(): Promise<void> {
-    const judged = await this.#judge();
-    if (judged.refusal !== undefined) return this.#refuse(judged.refusal);
-    const handover = await this.#ports.depositor.stream(this.#deposit(judged));
+    const handover = await this.#ports.depositor.stream(this.#deposit());
     if (this.#aborted !== undefined) return handover.abort(this.#aborted);
     this.#handover = handover;
     const held = this.#held;
@@ -98,32 +107,32 @@ export class MessageSink implements ContentSink {
 
   async #judge(): Promise<Judgement> {
     const { policy, receivedLimit, events } = this.#ports;
+    const findings = await this.#checks.finish();
+    events.checked(findings.verdicts);
+    for (const text of inWords(findings)) this.#step("checked", text);
     const snapshot = policy.current;
-    const verdict = await this.#dialogue.spf;
-    events.spf(verdict);
-    this.#step("checked", `spf=${verdict.result} for ${verdict.domain}: ${verdict.why}`);
     const opinions: Opinion[] = [];
-    if (snapshot !== undefined) opinions.push(weighSpf(verdict, snapshot.spf));
-    const hops = countReceived(this.#held, receivedLimit);
-    if (hops > receivedLimit) opinions.push(looping(receivedLimit));
+    if (snapshot !== undefined) opinions.push(...weighIdentity(findings.verdicts, snapshot.rules));
+    if (fields(findings.header, "received").length > receivedLimit) {
+      opinions.push(looping(receivedLimit));
+    }
     const decision = decide(opinions);
     this.#step("decided", `${decision.disposition}: ${decision.opinions[0]?.because ?? ""}`);
-    const common = { decision, verdicts: [verdict] };
+    const common = { decision, findings };
     if (snapshot === undefined) return { ...common, refusal: notReady };
     const refused = decision.disposition === "reject" || decision.disposition === "defer";
     return refused ? { ...common, refusal: replyTo(decision) } : common;
   }
 
-  #deposit({ decision, verdicts }: Judgement): Deposit {
+  #deposit(): Deposit {
     this.#step("deposited", "handed to the inside");
+    this.#sentSteps = this.#steps.length;
     const { id, connection, envelope, receivedAtMs } = this.#transaction;
     return {
       id,
       receivedBy: this.#ports.hostname,
       connection,
       envelope,
-      verdicts,
-      decision,
       receivedAtMs,
       steps: [...this.#steps],
     };
@@ -156,6 +165,15 @@ export class MessageSink implements ContentSink {
   }
 }
 
+/** What the checks are told of a connection and its reverse path. */
+export function deliveredOf(
+  { clientAddress: ip, helo }: Connection,
+  mailFrom: string,
+  receiver: string,
+): Delivered {
+  return { ip, helo, mailFrom, receiver };
+}
+
 function firstSteps({ connection, envelope }: Transaction, dialogue: Dialogue): TraceStep[] {
   const { clientAddress, helo, tls } = connection;
   const program = "edge-smtp";
@@ -178,28 +196,13 @@ function looping(limit: number): Opinion {
   return { stage: "loop", disposition: "reject", because, status: "4.6" };
 }
 
-const received = Buffer.from("received:");
-
-/** Received fields of the header section (RFC 5321 §6.3), counted no further than is asked. */
-export function countReceived(chunks: readonly Buffer[], upTo: number): number {
-  const [only] = chunks;
-  const head = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-  let count = 0;
-  for (let at = 0; at < head.length && count <= upTo; ) {
-    if (head[at] === 0x0d) break; // the empty line
-    if (startsWithReceived(head, at)) count += 1;
-    const lineEnd = head.indexOf(0x0a, at);
-    if (lineEnd < 0) break;
-    at = lineEnd + 1;
-  }
-  return count;
-}
-
-function startsWithReceived(head: Buffer, at: number): boolean {
-  for (let index = 0; index < received.length; index += 1) {
-    const octet = head[at + index] ?? 0;
-    // Letters differ from their capitals in this bit alone; the colon has it set anyway.
-    if ((octet | 0x20) !== received[index]) return false;
-  }
-  return true;
+/** A line for each verdict, and where the message came from when that is not the client. */
+function inWords({ verdicts, source }: Findings): string[] {
+  const lines = verdicts.map(formatResult);
+  if (source.kind === "direct") return lines;
+  const from =
+    source.kind === "relayed"
+      ? `sent by ${source.address}, behind ${source.passed} relays of ours`
+      : "a relay of ours does not say who gave it the message";
+  return [from, ...lines];
 }

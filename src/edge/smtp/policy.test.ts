@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pick, seededRandom } from "#base/random";
 import type { PolicySnapshot } from "#contracts/deposit";
+import { defaultSenderRules } from "#policy";
 import { openPolicy } from "./policy.ts";
 
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
@@ -20,7 +21,10 @@ const snapshot = (version: number, change: object = {}): PolicySnapshot => ({
   salt: salt.toString("base64"),
   recipients: ["ann@example.org", "list+one@example.org"].map(digest),
   domains: ["example.org"].map(digest),
-  spf: { fail: "reject", softfail: "quarantine", temperror: "defer", permerror: "quarantine" },
+  ownRelays: ["192.0.2.0/24"],
+  trustedSealers: [],
+  praMode: "rfc4407",
+  rules: defaultSenderRules,
   maxMessageBytes: 1_000_000,
   ...change,
 });
@@ -108,8 +112,13 @@ describe("openPolicy()", () => {
     ["no version", snapshot(1, { version: "2" })],
     ["no recipients", snapshot(1, { recipients: undefined })],
     ["numbers for recipients", snapshot(1, { recipients: [1] })],
-    ["an unknown disposition", snapshot(1, { spf: { fail: "explode" } })],
-    ["no spf", snapshot(1, { spf: null })],
+    [
+      "an unknown disposition",
+      snapshot(1, { rules: { ...defaultSenderRules, spf: { fail: "explode" } } }),
+    ],
+    ["no rules", snapshot(1, { rules: null })],
+    ["a relay that is no network", snapshot(1, { ownRelays: ["192.0.2.0/33"] })],
+    ["an unknown way to the PRA", snapshot(1, { praMode: "guess" })],
     ["no size", snapshot(1, { maxMessageBytes: 0 })],
   ];
   for (const [name, value] of shapes) {

@@ -7,7 +7,10 @@ import { open, readFile } from "node:fs/promises";
 import { errorCode } from "#base/disk";
 import { accept, type Result, refuse } from "#base/result";
 import type { PolicySnapshot } from "#contracts/deposit";
-import { type Disposition, dispositions } from "#model/decision";
+import { type IdentityRules, identityRules } from "#identity/checks";
+import { parseRange } from "#identity/hops";
+import { type PraMode, praModes } from "#identity/sender-id";
+import { type Disposition, dispositions, type SenderRules } from "#model/decision";
 
 export type PolicyFault = "too-large" | "not-json" | "bad-signature" | "bad-shape" | "older";
 
@@ -26,6 +29,8 @@ export const maxSnapshotBytes: number = 16 * 1024 * 1024;
 export interface PolicyHolder {
   /** The snapshot in force. */
   readonly current: PolicySnapshot | undefined;
+  /** The same snapshot's rules of who is believed; of nobody without one. */
+  readonly identity: IdentityRules;
   /** Takes what the inside pushed. Resolves with the version in force when it is on disk. */
   take(octets: Buffer): Promise<Result<number, PolicyFault>>;
   address(path: string): AddressAnswer;
@@ -44,6 +49,7 @@ export async function openPolicy(file: string, publicKeyPem: string): Promise<Po
 
 class Holder implements PolicyHolder {
   current: PolicySnapshot | undefined;
+  identity: IdentityRules = { ownRelays: [], trustedSealers: [], praMode: "rfc4407" };
   readonly #file: string;
   readonly #key: KeyObject;
   #recipients: ReadonlySet<string> = new Set();
@@ -110,6 +116,7 @@ class Holder implements PolicyHolder {
     this.#recipients = new Set(snapshot.recipients);
     this.#domains = new Set(snapshot.domains);
     this.#salt = Buffer.from(snapshot.salt, "base64");
+    this.identity = identityRules(snapshot);
   }
 }
 
@@ -133,11 +140,18 @@ function parseJson(text: string): Readonly<Record<string, unknown>> | undefined 
 function parseSnapshot(text: string): PolicySnapshot | undefined {
   const value = parseJson(text);
   if (value === undefined) return undefined;
-  const { version, salt, recipients, domains, spf, maxMessageBytes, logKeys } = value;
+  const { version, salt, recipients, domains, maxMessageBytes, logKeys = [] } = value;
+  const { ownRelays, trustedSealers, praMode, rules } = value;
+  const lists = [recipients, domains, ownRelays, trustedSealers, logKeys];
   const whole =
-    Number.isSafeInteger(version) && typeof salt === "string" && isSize(maxMessageBytes);
-  if (!whole || !isTextList(recipients) || !isTextList(domains) || !isSpf(spf)) return undefined;
-  if (logKeys !== undefined && !isTextList(logKeys)) return undefined;
+    Number.isSafeInteger(version) &&
+    typeof salt === "string" &&
+    isSize(maxMessageBytes) &&
+    lists.every(isTextList) &&
+    praModes.includes(praMode as PraMode) &&
+    isRules(rules) &&
+    (ownRelays as readonly string[]).every((range) => parseRange(range) !== undefined);
+  if (!whole) return undefined;
   return value as unknown as PolicySnapshot;
 }
 
@@ -149,10 +163,17 @@ function isSize(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
-function isSpf(value: unknown): boolean {
-  const rules = value as Readonly<Record<string, Disposition>> | null | undefined;
-  const results = ["fail", "softfail", "temperror", "permerror"];
-  return results.every((result) => dispositions.includes(rules?.[result] as Disposition));
+const expected: Readonly<Record<keyof SenderRules, readonly string[]>> = {
+  spf: ["fail", "softfail", "temperror", "permerror"],
+  dmarc: ["quarantine", "reject", "temperror"],
+  senderId: ["fail", "softfail", "temperror", "permerror"],
+};
+
+function isRules(value: unknown): boolean {
+  const rules = value as Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
+  return Object.entries(expected).every(([check, results]) =>
+    results.every((result) => dispositions.includes(rules?.[check]?.[result] as Disposition)),
+  );
 }
 
 /** O_DSYNC instead of fsync, which the permission model refuses; whole or not at all by renaming. */

@@ -11,6 +11,7 @@ import { startFlags } from "#base/fence";
 import { defaultsOf } from "#base/parameters";
 import { makeSealKeys, openSealed } from "#contracts/sealed";
 import { type EdgeSmtpSettings, edgeSmtpParameters, prepareEdgeSpool } from "#edge/smtp";
+import { defaultSenderRules } from "#policy";
 import { smtpParameters } from "#transport/smtp-server";
 import { pemOf } from "../../../tests/kit/certificate.ts";
 import { openSpool, openSpoolFiles } from "./spool/index.ts";
@@ -43,7 +44,10 @@ function prepared(folder: string): {
     madeAtMs: 0,
     salt: salt.toString("base64"),
     maxMessageBytes: 1e6,
-    spf,
+    ownRelays: [],
+    trustedSealers: [],
+    praMode: "rfc4407",
+    rules: { ...defaultSenderRules, spf },
     recipients: [digest("ann@example.org")],
     domains: [digest("example.org")],
     sealTo: keys.publicKeys,

@@ -18,11 +18,11 @@ export interface DkimOrder {
   readonly signedAtMs: number;
   readonly expiresAtMs: number;
   /** Signs the SHA-256 of the octets with the key of that domain and selector. */
-  sign(octets: Buffer): Promise<Uint8Array>;
+  readonly sign: (octets: Buffer) => Promise<Uint8Array>;
 }
 
 /** Signed once more than they occur, so that nobody can add another (§8.15). */
-const oversigned = [
+export const oversigned: readonly string[] = [
   "From",
   "Reply-To",
   "Subject",
@@ -38,14 +38,17 @@ const oversigned = [
 ];
 
 /** Signed where they occur; mailing lists may add their own. */
-const signedIfPresent = ["Sender", "Resent-From", "Resent-Date", "Resent-To", "Resent-Cc"];
-
-const fieldName = "DKIM-Signature: ";
+export const signedIfPresent: readonly string[] = [
+  "Sender",
+  "Resent-From",
+  "Resent-Date",
+  "Resent-To",
+  "Resent-Cc",
+];
 
 /** The whole field with its line break, to be put above the header. The body is covered wholly: no l=. */
 export async function dkimSignature(order: DkimOrder): Promise<string> {
-  const { names, text } = signedFields(order.header);
-  const seconds = (atMs: number): string => String(Math.floor(atMs / 1000));
+  const { names, text } = signedFields(order.header, [...oversigned, ...signedIfPresent]);
   const tags = [
     ["v", "1"],
     ["a", order.algorithm],
@@ -57,19 +60,42 @@ export async function dkimSignature(order: DkimOrder): Promise<string> {
     ["h", names.join(": ")],
     ["bh", order.bodyHash],
   ] as const;
-  const unsigned = formatTagList([...tags, ["b", ""]], fieldName.length);
-  const octets = Buffer.from(text + relaxedField(fieldName + unsigned), "latin1");
-  const signature = Buffer.from(await order.sign(octets)).toString("base64");
+  return signField("DKIM-Signature", tags, text, order);
+}
+
+/** Seconds since 1970, as t= and x= have them. */
+export function seconds(atMs: number): string {
+  return String(Math.floor(atMs / 1000));
+}
+
+/**
+ * A field with a signature over itself and what stands before it, with its line break.
+ *
+ * @param tags all but b=
+ * @param before canonical fields, each with its line break, one character an octet
+ */
+export async function signField(
+  name: string,
+  tags: readonly (readonly [string, string])[],
+  before: string,
+  { sign }: Pick<DkimOrder, "sign">,
+): Promise<string> {
+  const unsigned = formatTagList([...tags, ["b", ""]], name.length + 2);
+  const octets = Buffer.from(before + relaxedField(`${name}: ${unsigned}`), "latin1");
+  const signature = Buffer.from(await sign(octets)).toString("base64");
   // §3.7: the value of b= and the space around it are all that was not signed.
   const pieces = signature.match(/.{1,64}/g) ?? [];
-  return `${fieldName}${unsigned}\r\n\t${pieces.join("\r\n\t")}\r\n`;
+  return `${name}: ${unsigned}\r\n\t${pieces.join("\r\n\t")}\r\n`;
 }
 
 /** Names for h= and the fields' relaxed form, in the same order. */
-function signedFields(header: Header): { names: string[]; text: string } {
+export function signedFields(
+  header: Header,
+  wanted: readonly string[],
+): { readonly names: readonly string[]; readonly text: string } {
   const names: string[] = [];
   let text = "";
-  for (const name of [...oversigned, ...signedIfPresent]) {
+  for (const name of wanted) {
     // §5.4.2: of several fields, the lowest is signed first.
     const present = fields(header, name).toReversed();
     for (const one of present) {

@@ -1,4 +1,4 @@
-/** The SPF check of one mail: which identity, which words (RFC 7208 §2, §4.1, §4.3). */
+/** The SPF check of one mail: which identity, which words (RFC 7208 §2, §4.1, §4.3; RFC 4406 §4). */
 
 import { Buffer } from "node:buffer";
 import { domainToASCII } from "node:url";
@@ -6,7 +6,8 @@ import type { Clock } from "#base/clock";
 import type { Resolver } from "#base/dns";
 import { parseIp } from "#base/ip";
 import type { SpfVerdict } from "#model/verdict";
-import { Evaluation, type Facts } from "./evaluation.ts";
+import { Evaluation, type Judgement } from "./evaluation.ts";
+import type { Scope } from "./policy.ts";
 
 export interface SpfQuestion {
   /** The client's, IPv4 or IPv6. */
@@ -31,22 +32,44 @@ export async function checkSpf(
   const domain = toAscii(isNull ? question.helo : question.mailFrom.slice(at + 1));
   const common = { method: "spf", identity, domain } as const;
 
-  const address = toAddress(question.ip);
-  if (address === undefined) {
-    return { ...common, result: "permerror", why: "the client's address is not an IP address" };
-  }
   if (!isDomain(domain)) {
     return { ...common, result: "none", why: `the ${identity} identity is not a domain name` }; // §4.3
   }
-  const facts: Facts = {
-    address,
-    helo: question.helo,
-    receiver: question.receiver,
-    localPart: at > 0 ? question.mailFrom.slice(0, at) : "postmaster", // §4.3
-    senderDomain: domain,
-  };
-  const evaluation = new Evaluation(facts, resolver, clock);
-  return { ...common, ...(await evaluation.run(domain)) };
+  const localPart = at > 0 ? question.mailFrom.slice(0, at) : "postmaster"; // §4.3
+  const { nxdomain: _, ...judgement } = await checkHost(
+    { ...question, localPart, domain },
+    resolver,
+    clock,
+  );
+  return { ...common, ...judgement };
+}
+
+/** One identity, whatever its source. */
+export interface HostQuestion {
+  /** The client's, IPv4 or IPv6. */
+  readonly ip: string;
+  /** Argument of HELO or EHLO, untrusted. */
+  readonly helo: string;
+  readonly receiver: string;
+  readonly localPart: string;
+  /** In A-labels, at least two labels. */
+  readonly domain: string;
+  /** Of Sender ID (RFC 4406 §4.1); absent for SPF itself. */
+  readonly scope?: Scope;
+}
+
+/** check_host() (RFC 7208 §4). Never rejects because of what was published or the DNS did. */
+export async function checkHost(
+  { ip, domain, scope, ...facts }: HostQuestion,
+  resolver: Resolver,
+  clock: Clock,
+): Promise<Judgement> {
+  const address = toAddress(ip);
+  if (address === undefined) {
+    return { result: "permerror", why: "the client's address is not an IP address" };
+  }
+  const all = { ...facts, address, senderDomain: domain };
+  return await new Evaluation(all, resolver, clock, scope).run(domain);
 }
 
 function toAscii(domain: string): string {

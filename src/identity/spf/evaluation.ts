@@ -2,13 +2,13 @@
 
 import type { Clock } from "#base/clock";
 import type { DnsAnswer, RecordType, Resolver } from "#base/dns";
-import { parseIp } from "#base/ip";
+import { isInNetwork, parseIp } from "#base/ip";
 import type { SpfVerdict } from "#model/verdict";
 import { explain } from "./explain.ts";
 import { expandDomain, type MacroString, type MacroValues, usesLetter } from "./macro.ts";
-import { readPolicy } from "./policy.ts";
+import { readPolicy, type Scope } from "./policy.ts";
 import type { Directive, Mechanism, SpfRecord } from "./record.ts";
-import { dotted, isInNetwork, reverseName } from "./reverse.ts";
+import { dotted, reverseName } from "./reverse.ts";
 
 export interface Facts {
   /** Four or sixteen octets; never a mapped one. */
@@ -19,7 +19,10 @@ export interface Facts {
   readonly senderDomain: string;
 }
 
-export type Judgement = Pick<SpfVerdict, "result" | "why" | "explanation">;
+export interface Judgement extends Pick<SpfVerdict, "result" | "why" | "explanation"> {
+  /** On none: the domain does not exist. */
+  readonly nxdomain?: boolean;
+}
 
 /** §4.6.4 */
 const maxLookups = 10;
@@ -43,15 +46,18 @@ export class Evaluation {
   readonly #facts: Facts;
   readonly #resolver: Resolver;
   readonly #clock: Clock;
+  readonly #scope: Scope | undefined;
   readonly #startedMs: number;
   #lookups = 0;
   #voids = 0;
   #validated: readonly string[] | undefined;
 
-  constructor(facts: Facts, resolver: Resolver, clock: Clock) {
+  /** @param scope of Sender ID; absent for SPF itself */
+  constructor(facts: Facts, resolver: Resolver, clock: Clock, scope?: Scope) {
     this.#facts = facts;
     this.#resolver = resolver;
     this.#clock = clock;
+    this.#scope = scope;
     this.#startedMs = clock.tickMs();
   }
 
@@ -66,18 +72,22 @@ export class Evaluation {
 
   /** @param outermost not inside an "include": only there the explanation counts (§6.2) */
   async #checkHost(domain: string, outermost: boolean): Promise<Judgement> {
-    const policy = readPolicy(await this.#ask(domain, "TXT"), domain);
-    if (policy.kind !== "record") return { result: policy.kind, why: policy.why };
+    const policy = readPolicy(await this.#ask(domain, "TXT"), domain, this.#scope);
+    if (policy.kind !== "record") {
+      const nxdomain = policy.kind === "none" && policy.nxdomain;
+      return { result: policy.kind, why: policy.why, ...(nxdomain && { nxdomain }) };
+    }
     const { record } = policy;
+    const where = `${this.#scope === undefined ? "" : `${record.version} `}record of ${domain}`;
     for (const directive of record.directives) {
       if (!(await this.#matches(directive, domain))) continue;
-      const why = `${directive.text} in the record of ${domain}`;
+      const why = `${shown(directive)} in the ${where}`;
       const explanation =
         directive.result === "fail" && outermost ? await this.#explain(record, domain) : undefined;
       return { result: directive.result, why, ...(explanation && { explanation }) };
     }
     if (record.redirect === undefined) {
-      return { result: "neutral", why: `no term in the record of ${domain} matched` }; // §4.7
+      return { result: "neutral", why: `no term in the ${where} matched` }; // §4.7
     }
     this.#count(`redirect in the record of ${domain}`);
     const target = await this.#target(record.redirect, domain);
@@ -86,12 +96,13 @@ export class Evaluation {
     return { result: "permerror", why: `redirect of ${domain}: ${judgement.why}` }; // §6.1
   }
 
-  async #matches({ mechanism, text }: Directive, domain: string): Promise<boolean> {
+  async #matches(directive: Directive, domain: string): Promise<boolean> {
+    const { mechanism } = directive;
     if (mechanism.kind === "all") return true;
     if (mechanism.kind === "ip") {
       return isInNetwork(this.#facts.address, mechanism.network, mechanism.bits);
     }
-    this.#count(`${text} in the record of ${domain}`);
+    this.#count(`${shown(directive)} in the record of ${domain}`);
     return await this.#matchesByDns(mechanism, domain);
   }
 
@@ -219,10 +230,20 @@ export class Evaluation {
   }
 
   async #ask<Type extends RecordType>(name: string, type: Type): Promise<DnsAnswer<Type>> {
-    if (this.#clock.tickMs() - this.#startedMs > maxMs) {
-      throw new Abort("temperror", `evaluation took more than ${maxMs / 1000} seconds`);
+    const leftMs = this.#startedMs + maxMs - this.#clock.tickMs();
+    if (leftMs < 0) throw tooSlow();
+    const cached = this.#resolver.cached(name, type);
+    return cached ?? (await this.#within(leftMs, this.#resolver.query(name, type)));
+  }
+
+  async #within<Answer>(leftMs: number, asked: Promise<Answer>): Promise<Answer> {
+    const late = Promise.withResolvers<never>();
+    const timer = this.#clock.after(leftMs, () => late.reject(tooSlow()));
+    try {
+      return await Promise.race([asked, late.promise]);
+    } finally {
+      timer.cancel();
     }
-    return this.#resolver.cached(name, type) ?? (await this.#resolver.query(name, type));
   }
 
   #count(term: string): void {
@@ -239,6 +260,15 @@ export class Evaluation {
       throw new Abort("permerror", `more than ${maxVoidLookups} look-ups that find nothing`);
     }
   }
+}
+
+/** Ours: a reader needs no more of a term. */
+function shown({ text }: Directive): string {
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
+}
+
+function tooSlow(): Abort {
+  return new Abort("temperror", `evaluation took more than ${maxMs / 1000} seconds`);
 }
 
 function isWithin(name: string, domain: string): boolean {

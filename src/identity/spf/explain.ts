@@ -16,7 +16,8 @@ export async function explain(
   if (record === undefined || second !== undefined) return undefined;
   const parsed = parseMacroString(record.text, "explanation");
   if (!parsed.ok) return undefined;
-  const text = expandMacros(parsed.value, await valuesOf(usesLetter(parsed.value, "p")));
+  const values = await valuesOf(usesLetter(parsed.value, "p"));
+  const text = expandMacros(parsed.value, values, maxLength);
   // Expansion brings in what the client said: only printable ASCII leaves here (§11.5.3).
   return text.replace(/[^ -~]/g, "?").slice(0, maxLength);
 }

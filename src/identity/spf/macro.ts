@@ -23,6 +23,7 @@ export type MacroValues = Readonly<Record<MacroLetter, string>>;
 
 const macro = /%(?:\{([slodiphcrtv])(\d*)(r?)([-.+,/_=]*)\}|[%_-])/giy;
 const shorthand: Readonly<Record<string, string>> = { "%%": "%", "%_": " ", "%-": "%20" };
+const written: Readonly<Record<string, string>> = { "%": "%%", " ": "%_", "%20": "%-" };
 
 /**
  * @param text untrusted
@@ -91,13 +92,33 @@ export function usesLetter(text: MacroString, letter: MacroLetter): boolean {
   return text.some((part) => typeof part !== "string" && part.letter === letter);
 }
 
-export function expandMacros(text: MacroString, values: MacroValues): string {
+/** As it is published; spaces that the record wrote as "%_" come back as such. */
+export function formatMacroString(text: MacroString): string {
+  return text
+    .map((part) => {
+      if (typeof part === "string")
+        return part.replace(/%20|[% ]/g, (mark) => written[mark] ?? mark);
+      const { letter, keep, reverse, delimiters, urlEscape } = part;
+      const digits = keep === 0 ? "" : String(keep);
+      const marks = delimiters === "." ? "" : delimiters;
+      const name = urlEscape ? letter.toUpperCase() : letter;
+      return `%{${name}${digits}${reverse ? "r" : ""}${marks}}`;
+    })
+    .join("");
+}
+
+/** @param enough the rest is left out when the text has so many characters */
+export function expandMacros(text: MacroString, values: MacroValues, enough: number): string {
   let out = "";
-  for (const part of text) out += typeof part === "string" ? part : expand(part, values);
+  for (const part of text) {
+    if (out.length >= enough) break;
+    out += expand(part, values);
+  }
   return out;
 }
 
-function expand(part: Expand, values: MacroValues): string {
+function expand(part: string | Expand, values: MacroValues): string {
+  if (typeof part === "string") return part;
   let labels = splitAt(values[part.letter], part.delimiters);
   if (part.reverse) labels.reverse();
   if (part.keep > 0) labels = labels.slice(-part.keep);
@@ -125,9 +146,15 @@ function escapeForUrl(text: string): string {
   );
 }
 
-/** A name for the DNS: no closing dot, whole labels cut from the left beyond 253 (§7.3). */
+/**
+ * A name for the DNS: no closing dot, whole labels cut from the left beyond 253 (§7.3). Read from
+ * the end, so that a record full of macros costs no more than the name.
+ */
 export function expandDomain(text: MacroString, values: MacroValues): string {
-  let name = expandMacros(text, values);
+  let name = "";
+  for (let at = text.length - 1; at >= 0 && name.length < 256; at -= 1) {
+    name = expand(text[at] ?? "", values) + name;
+  }
   if (name.endsWith(".")) name = name.slice(0, -1);
   if (name.length <= 253) return name;
   const dot = name.indexOf(".", name.length - 254);

@@ -1,30 +1,45 @@
-/** From the TXT records of a name to its one SPF record (RFC 7208 §4.4, §4.5). */
+/** From the TXT records of a name to the one that counts (RFC 7208 §4.4, §4.5; RFC 4406 §4.3, §4.4). */
 
 import type { DnsAnswer } from "#base/dns";
-import { isSpfRecord, parseSpfRecord, type SpfRecord } from "./record.ts";
+import { isSpfRecord, parseSpfRecord, type SpfRecord, scopesOf } from "./record.ts";
+
+/** What Sender ID judges: MAIL FROM, or the purported responsible address (RFC 4406 §3.1). */
+export type Scope = "mfrom" | "pra";
 
 export type Policy =
   | { readonly kind: "record"; readonly record: SpfRecord }
-  | { readonly kind: "none" | "temperror" | "permerror"; readonly why: string };
+  /** `nxdomain`: the name itself does not exist. */
+  | { readonly kind: "none"; readonly why: string; readonly nxdomain: boolean }
+  | { readonly kind: "temperror" | "permerror"; readonly why: string };
+
+type Known = WeakMap<DnsAnswer<"TXT">, Policy>;
 
 /** The resolver hands out the same answer while it is fresh: so each record is read once. */
-const known = new WeakMap<DnsAnswer<"TXT">, Policy>();
+const known: Readonly<Record<Scope | "spf1", Known>> = {
+  spf1: new WeakMap(),
+  mfrom: new WeakMap(),
+  pra: new WeakMap(),
+};
 
-export function readPolicy(answer: DnsAnswer<"TXT">, domain: string): Policy {
-  const before = known.get(answer);
+/** @param scope absent: SPF itself, which knows "v=spf1" only */
+export function readPolicy(answer: DnsAnswer<"TXT">, domain: string, scope?: Scope): Policy {
+  const before = known[scope ?? "spf1"].get(answer);
   if (before !== undefined) return before;
-  const policy = read(answer, domain);
-  known.set(answer, policy);
+  const policy = read(answer, domain, scope);
+  known[scope ?? "spf1"].set(answer, policy);
   return policy;
 }
 
-function read(answer: DnsAnswer<"TXT">, domain: string): Policy {
+function read(answer: DnsAnswer<"TXT">, domain: string, scope: Scope | undefined): Policy {
   if (answer.kind === "failed") {
     return { kind: "temperror", why: `TXT of ${domain}: ${answer.why}` };
   }
   const texts = answer.kind === "found" ? answer.records.map((record) => record.text) : [];
-  const [text, second] = texts.filter(isSpfRecord);
-  if (text === undefined) return { kind: "none", why: `${domain} publishes no SPF record` };
+  const [text, second] = selectRecords(texts, scope);
+  if (text === undefined) {
+    const nxdomain = answer.kind === "none" && answer.nxdomain;
+    return { kind: "none", why: `${domain} publishes no SPF record`, nxdomain };
+  }
   if (second !== undefined) {
     return { kind: "permerror", why: `${domain} publishes more than one SPF record` }; // §4.5
   }
@@ -32,4 +47,20 @@ function read(answer: DnsAnswer<"TXT">, domain: string): Policy {
   if (parsed.ok) return { kind: "record", record: parsed.value };
   const why = `the SPF record of ${domain} is faulty at character ${parsed.at}: ${parsed.fault}`;
   return { kind: "permerror", why };
+}
+
+/**
+ * The records that apply; one is right, several are a fault of the publisher.
+ *
+ * RFC 4406 §4.4: a "spf2.0" record that names the scope goes before "v=spf1", which stands in where
+ * there is none (§3.4).
+ *
+ * @param texts all TXT records of the name
+ */
+export function selectRecords(texts: readonly string[], scope?: Scope): readonly string[] {
+  if (scope !== undefined) {
+    const named = texts.filter((text) => scopesOf(text)?.includes(scope));
+    if (named.length > 0) return named;
+  }
+  return texts.filter(isSpfRecord);
 }

@@ -1,4 +1,4 @@
-/** SPF records as values (RFC 7208 §4.5, §5, §6, §12). */
+/** SPF records as values (RFC 7208 §4.5, §5, §6, §12), and those of Sender ID (RFC 4406 §3). */
 
 import type { Buffer } from "node:buffer";
 import { parseIp } from "#base/ip";
@@ -25,6 +25,8 @@ export interface Directive {
 }
 
 export interface SpfRecord {
+  /** As published, at most 64 characters: "v=spf1", "spf2.0/mfrom,pra". */
+  readonly version: string;
   readonly directives: readonly Directive[];
   readonly redirect?: MacroString;
   readonly explanation?: MacroString;
@@ -41,10 +43,21 @@ export function isSpfRecord(text: string): boolean {
   return /^v=spf1(?: |$)/i.test(text);
 }
 
+/** A minor version must be well formed and is passed over (RFC 4406 §3.1, §4.4). */
+const spf2 = /^spf2\.\d+\/([a-z][a-z0-9_.-]*(?:,[a-z][a-z0-9_.-]*)*)(?: |$)/i;
+
+/** What a "spf2.0" record may be used for, in lower case; undefined when the text is none. */
+export function scopesOf(text: string): readonly string[] | undefined {
+  return spf2.exec(text)?.[1]?.toLowerCase().split(",");
+}
+
 /**
  * A fault anywhere makes the whole record useless (§4.6), and points at the offending term.
  *
- * @param text untrusted, begins with the version
+ * Modifiers may stand anywhere; those that only hold for the term before them (RFC 4406 §3.3) are
+ * unknown ones, since none was ever defined.
+ *
+ * @param text untrusted, begins with the version of either kind
  */
 export function parseSpfRecord(text: string): Result<SpfRecord, RecordFault> {
   const directives: Directive[] = [];
@@ -67,6 +80,7 @@ export function parseSpfRecord(text: string): Result<SpfRecord, RecordFault> {
   const redirect = modifiers.get("redirect");
   const explanation = modifiers.get("exp");
   return accept({
+    version: text.slice(0, 64).split(" ", 1)[0] ?? "",
     directives,
     ...(redirect && { redirect }),
     ...(explanation && { explanation }),

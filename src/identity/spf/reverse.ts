@@ -2,16 +2,6 @@
 
 import { formatIp } from "#base/ip";
 
-/** Are the first bits the same? Different families never match. */
-export function isInNetwork(address: Uint8Array, network: Uint8Array, bits: number): boolean {
-  if (address.length !== network.length) return false;
-  const whole = bits >> 3;
-  for (let at = 0; at < whole; at += 1) if (address[at] !== network[at]) return false;
-  const rest = bits & 7;
-  if (rest === 0) return true;
-  return ((address[whole] ?? 0) ^ (network[whole] ?? 0)) >> (8 - rest) === 0;
-}
-
 /** Octets, or for IPv6 nibbles, each a label; "readable" is the usual text form. */
 export function dotted(address: Uint8Array, form?: "readable"): string {
   if (form === "readable" || address.length === 4) return formatIp(address);

@@ -3,9 +3,9 @@ import { describe, test } from "node:test";
 import { type Clock, systemClock } from "#base/clock";
 import { createResolver } from "#base/dns";
 import { pick, seededRandom, systemRandom } from "#base/random";
-import { checkSpf } from "#identity/spf";
+import { checkSpf, formatMacroString } from "#identity/spf";
 import { startFakeDns, type Zone, zoneResolver } from "../../../tests/kit/fake-dns.ts";
-import { expandMacros, parseMacroString } from "./macro.ts";
+import { expandDomain, expandMacros, parseMacroString } from "./macro.ts";
 import { parseSpfRecord } from "./record.ts";
 
 const question = {
@@ -241,7 +241,27 @@ describe("macros (§7.4)", () => {
   for (const [text, expanded] of examples) {
     test(`${text} is ${expanded}`, () => {
       const parsed = parseMacroString(text, "domain");
-      assert.equal(parsed.ok && expandMacros(parsed.value, values), expanded);
+      assert.equal(parsed.ok && expandMacros(parsed.value, values, 400), expanded);
     });
   }
+
+  for (const text of [
+    "%{ir}.%{v}._spf.%{d2}",
+    "%{L2r-+}.a.example",
+    "a%%b%_c%-d.%{d}",
+    "x.example",
+  ]) {
+    test(`${text} is printed as it was published`, () => {
+      const parsed = parseMacroString(text, "domain");
+      assert.equal(parsed.ok && formatMacroString(parsed.value), text);
+    });
+  }
+
+  test("a name is cut from the left, however many macros it has (§7.3)", () => {
+    const parsed = parseMacroString(`${"%{d}.".repeat(500)}%{i}.example.`, "domain");
+    assert.ok(parsed.ok);
+    const name = expandDomain(parsed.value, values);
+    const whole = expandMacros(parsed.value, values, 100_000).slice(0, -1);
+    assert.ok(whole.endsWith(`.${name}`) && name.length <= 253 && name.length > 253 - 64);
+  });
 });

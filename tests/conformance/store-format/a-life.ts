@@ -8,7 +8,8 @@ import { realDisk } from "#base/disk";
 import { pick, type Random, seededRandom } from "#base/random";
 import type { Acceptance, Delivery, StagedContent } from "#contracts/store";
 import type { MailboxId, MessageId } from "#model/mailbox";
-import { fixedMaster, type OpenStore, openStore } from "#store";
+import { type OpenStore, openStore } from "#store";
+import { fixedMaster } from "../../../src/store/fixture.ts";
 
 export interface Written {
   /** Hash of the octets as received. */

@@ -8,8 +8,9 @@ import { after, before, describe, test } from "node:test";
 import { realDisk } from "#base/disk";
 import { seededRandom } from "#base/random";
 import type { MessageId } from "#model/mailbox";
-import { fixedMaster, type VerifyReport, verifyStore } from "#store";
+import { type VerifyReport, verifyStore } from "#store";
 import { live, messagesIn, openIn, putAccounts, type Written } from "./a-life.ts";
+import { fixedMaster } from "../../../src/store/fixture.ts";
 
 const python = "/usr/bin/python3"; // Debian's, where python3-cryptography installs
 const program = join(import.meta.dirname, "read_store.py");

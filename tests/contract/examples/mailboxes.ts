@@ -12,6 +12,38 @@ export function mailboxesContract(open: Opening): void {
   const newStore = async (): Promise<Store> => (await openWithAlice(open)).store;
 
   describe("Mailboxes", () => {
+    test("a name never has a lower UIDVALIDITY than before (RFC 9051 §2.3.1.1)", async () => {
+      await using store = await newStore();
+      const { mailboxes } = store;
+      const make = async (name: string): Promise<Mailbox> =>
+        must(await mailboxes.create(account, name));
+      const rename = async ({ id }: Mailbox, name: string): Promise<Mailbox> =>
+        must(await mailboxes.rename(id, name));
+      const [old, below] = [await make("Old"), await make("Old/Below")];
+      const fresh = await make("Fresh");
+      await make("Fresh/Below");
+      // Nobody had the name: nothing changes.
+      assert.equal((await rename(old, "Renamed")).uidValidity, old.uidValidity);
+      assert.equal((await rename(old, "Old")).uidValidity, old.uidValidity, "its own name again");
+
+      await mailboxes.remove(must(await mailboxes.create(account, "Gone")).id);
+      const onGone = await rename(old, "Gone");
+      assert.ok(onGone.uidValidity > fresh.uidValidity + 2, "a removed one had the name");
+      const child = await mailboxes.get(below.id);
+      assert.deepEqual([child?.name, child?.uidValidity], ["Gone/Below", below.uidValidity]);
+
+      const away = await rename(fresh, "Elsewhere");
+      assert.equal(away.uidValidity, fresh.uidValidity);
+      const third = await rename(onGone, "Fresh");
+      assert.equal(third.uidValidity, onGone.uidValidity, "it is higher already");
+      const childAgain = await mailboxes.get(below.id);
+      assert.equal(childAgain?.name, "Fresh/Below");
+      assert.ok((childAgain?.uidValidity ?? 0) > third.uidValidity, "another child had the name");
+      assert.equal(childAgain?.uidNext, below.uidNext);
+      await rename(third, "Away");
+      assert.ok((await rename(away, "Fresh")).uidValidity > (childAgain?.uidValidity ?? 0));
+    });
+
     test("a new account has its six with their roles (RFC 6154)", async () => {
       await using store = await newStore();
       const all = await store.mailboxes.list(account);
@@ -193,4 +225,9 @@ async function faults(
     all.push(outcome.ok ? "ok" : outcome.fault);
   }
   return all;
+}
+
+function must<Value>(outcome: MailboxOutcome<Value>): Value {
+  assert.ok(outcome.ok);
+  return outcome.value;
 }

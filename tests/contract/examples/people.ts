@@ -130,6 +130,34 @@ export function retentionContract(open: Opening): void {
     });
   });
 
+  describe("RetentionStore.withheld()", () => {
+    test("lists mail that has left the last of the account's mailboxes, each way it went", async () => {
+      await using store = await newStore();
+      const { retention, mailboxes } = store;
+      await store.people.putAccount(bob, "test");
+      const both = [account, "bob"].map(
+        (to) => ({ account: to, mailbox: "inbox", flags: [] }) as const,
+      );
+      await acceptMail(store, 1, mail("x"), { deliveries: both });
+      await retention.putHold(account, "case 7", "admin");
+      const [inbox, archive] = [
+        await mailboxNamed(store, "INBOX"),
+        await mailboxNamed(store, "Archive"),
+      ];
+      await mailboxes.copy(inbox, range(1), archive, "copy");
+      const places = async (): Promise<unknown[]> =>
+        (await retention.withheld(account, 9)).map(({ mailbox, uid }) => [mailbox, uid]);
+      await mailboxes.expunge(inbox, everything, "any");
+      assert.deepEqual(await places(), [], "a copy is there");
+      await mailboxes.expunge(archive, everything, "any");
+      assert.deepEqual(await places(), [
+        [inbox, 1],
+        [archive, 1],
+      ]);
+      assert.deepEqual(await retention.withheld("bob", 9), []);
+    });
+  });
+
   describe("AuditStore", () => {
     test("gives mail of others to read, and tells its owner who read it", async () => {
       await using store = await newStore();

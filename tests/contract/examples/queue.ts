@@ -58,6 +58,39 @@ export function queueContract(open: Opening): void {
       assert.equal((await store.stats()).queued, 1);
     });
 
+    test("what is settled is not changed by a try; of one that was dropped the trace tells", async () => {
+      await using store = await newStore();
+      const { queue } = store;
+      const ends = ["delivered", "failed", "dropped"] as const;
+      const items = ends.map((id) => ({ ...item, id, recipient: `${id}@example.com` }));
+      await acceptMail(store, 1, mail("out"), { deliveries: [], queue: items });
+      await queue.attempted("delivered", attemptOf("delivered", 11));
+      await queue.attempted("failed", attemptOf("failed", 12));
+      await queue.change("dropped", "drop", "admin", 13);
+      for (const id of ends) {
+        const settled = await queue.get(id);
+        assert.equal(settled?.state, id);
+        for (const outcome of ["deferred", "failed", "delivered"] as const) {
+          await queue.attempted(id, attemptOf(outcome, 20), 50);
+        }
+        assert.deepEqual(await queue.get(id), settled, id);
+      }
+      const steps = (await store.traces.show(messageId(1)))?.steps ?? [];
+      const late = steps.filter(({ atMs }) => atMs === 20).map(({ text }) => text.split(" by")[0]);
+      const who = "dropped@example.com";
+      assert.deepEqual(late, [`${who}: deferred`, `${who}: failed`, `${who}: delivered`]);
+      assert.equal(await queue.nextDueAtMs(), undefined);
+      // Two answers for one try: the first one counts.
+      await acceptMail(store, 2, mail("out"), {
+        deliveries: [],
+        queue: [{ ...item, id: "twice" }],
+      });
+      const both = ["delivered", "failed"] as const;
+      await Promise.all(both.map((outcome) => queue.attempted("twice", attemptOf(outcome, 21))));
+      const twice = await queue.get("twice");
+      assert.deepEqual([twice?.state, twice?.attempts], ["delivered", 1]);
+    });
+
     test("what is due comes oldest first, up to the limit", async () => {
       await using store = await newStore();
       const { queue } = store;

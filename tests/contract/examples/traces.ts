@@ -17,9 +17,9 @@ export function tracesContract(open: Opening): void {
       const items = ["q1", "q2", "q3"].map((id) => ({ ...item, id }));
       await acceptMail(store, 1, mail("out"), { queue: items });
       const statuses: unknown[] = [];
-      const look = async (): Promise<void> => {
+      const look = async (number = 1): Promise<void> => {
         const [found] = await traces.find({ limit: 1 });
-        assert.equal((await traces.show(messageId(1)))?.status, found?.status);
+        assert.equal((await traces.show(messageId(number)))?.status, found?.status);
         statuses.push(found?.status);
       };
       await look();
@@ -31,7 +31,12 @@ export function tracesContract(open: Opening): void {
       await look();
       await queue.attempted("q2", attemptOf("failed", 14));
       await look();
-      assert.deepEqual(statuses, ["waiting", "waiting", "dropped", "failed"]);
+      const more = ["q4", "q5"].map((id) => ({ ...item, id }));
+      await acceptMail(store, 2, mail("out again"), { queue: more });
+      await queue.change("q4", "drop", "admin", 15);
+      await queue.attempted("q5", attemptOf("failed", 16));
+      await look(2);
+      assert.deepEqual(statuses, ["waiting", "waiting", "dropped", "dropped", "failed"]);
     });
 
     test("are found by sender, recipient and Message-ID, without case, the latest first", async () => {

@@ -50,6 +50,29 @@ export function watchContract(open: Opening): void {
       await Promise.all(reads);
     });
 
+    test("an account that is removed is told of as the removal of its mailboxes", async () => {
+      await using store = await newStore();
+      for (const number of [1, 2]) await acceptMail(store, number);
+      const modSeq = await store.mailboxes.modSeq(account);
+      const boxes = (await store.mailboxes.list(account)).map(({ id }) => id);
+      const inbox = await mailboxNamed(store, "INBOX");
+      const seen: Change[] = [];
+      const found: Promise<unknown>[] = [];
+      store.watch((change) => {
+        seen.push(change);
+        found.push(store.mailboxes.get(change.mailbox));
+      });
+      await store.people.removeAccount(account, "admin");
+      assert.deepEqual(new Set(await Promise.all(found)), new Set([undefined]), "they are gone");
+      assert.deepEqual(seen.map(({ mailbox }) => mailbox).sort(), boxes.sort());
+      for (const change of seen) {
+        const uids = change.expunged.map(({ uid }) => uid);
+        assert.deepEqual(uids, change.mailbox === inbox ? [1, 2] : []);
+        assert.deepEqual([change.account, change.modSeq], [account, modSeq + 1]);
+        assert.ok(change.mailboxChanged);
+      }
+    });
+
     test("a new mailbox, a new name and a removal are told to everybody who watches", async () => {
       await using store = await newStore();
       const seen: string[][] = [[], []];

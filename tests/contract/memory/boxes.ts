@@ -22,7 +22,7 @@ export interface Box {
   name: string | undefined;
   role: MailboxRole | undefined;
   subscribed: boolean;
-  readonly uidValidity: number;
+  uidValidity: number;
   uidNext: number;
   highestModSeq: number;
   readonly entries: Map<number, Entry>;
@@ -39,6 +39,8 @@ export interface MailboxState {
   /** In the order in which they were made; removed ones too, for what is told of them. */
   readonly boxes: Map<MailboxId, Box>;
   readonly listeners: Set<(change: Change) => void>;
+  /** The highest UIDVALIDITY of those that gave up a name, by account and name. */
+  readonly freed: Map<string, number>;
   lastMailbox: number;
   lastUidValidity: number;
   /** Keeps the octets as a message of its own. */
@@ -57,14 +59,29 @@ export function makeBox(
   role?: MailboxRole,
 ): Box {
   state.lastMailbox += 1;
-  const seconds = Math.floor(state.clock.nowMs() / 1000);
-  state.lastUidValidity = Math.max(seconds, state.lastUidValidity + 1);
-  const facts = { uidValidity: state.lastUidValidity, uidNext: 1, highestModSeq: modSeq };
+  const facts = { uidValidity: nextUidValidity(state), uidNext: 1, highestModSeq: modSeq };
   const id = `box-${state.lastMailbox}`;
   const box = { id, account, name, role, subscribed: true, ...facts, entries: new Map(), gone: [] };
   state.boxes.set(id, box);
   tell(state, box, { mailboxChanged: true });
   return box;
+}
+
+function nextUidValidity(state: MailboxState): number {
+  const seconds = Math.floor(state.clock.nowMs() / 1000);
+  state.lastUidValidity = Math.max(seconds, state.lastUidValidity + 1);
+  return state.lastUidValidity;
+}
+
+/** Takes a new name, or none when it is removed. */
+export function giveName(state: MailboxState, box: Box, name: string | undefined): void {
+  const keyOf = (one = ""): string => `${box.account} ${one}`;
+  const old = keyOf(box.name);
+  state.freed.set(old, Math.max(state.freed.get(old) ?? 0, box.uidValidity));
+  box.name = name;
+  if (name === undefined) return;
+  const before = state.freed.get(keyOf(name)) ?? 0;
+  if (before > box.uidValidity) box.uidValidity = nextUidValidity(state);
 }
 
 export function makeParents(
@@ -111,6 +128,11 @@ export function tell(
   const none = { added: [], updated: [], expunged: [], mailboxChanged: false };
   const change = { account, modSeq, mailbox: id, ...none, ...parts };
   for (const listener of state.listeners) listener(change);
+}
+
+/** What is kept under keys that begin with the account. */
+export function forget(kept: Map<string, unknown> | Set<string>, account: AccountId): void {
+  for (const key of kept.keys()) if (key.startsWith(`${account} `)) kept.delete(key);
 }
 
 export function live(state: MailboxState, id: MailboxId): Box | undefined {

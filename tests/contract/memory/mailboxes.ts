@@ -14,6 +14,7 @@ import {
   byName,
   entriesIn,
   entriesOf,
+  giveName,
   inRole,
   live,
   liveBoxes,
@@ -123,7 +124,7 @@ function mailboxActs(state: MailboxState): Pick<Mailboxes, ActNames> {
       if (box.role !== undefined) return fault("has-role");
       state.withhold(box.account, entriesIn(box));
       const gone = take(box, entriesIn(box), raise(state, box.account));
-      box.name = undefined;
+      giveName(state, box, undefined);
       tell(state, box, { expunged: gone, mailboxChanged: true });
       return { ok: true, value: true };
     },
@@ -150,7 +151,7 @@ function rename(state: MailboxState, box: Box, text: string): Outcome {
   const modSeq = raise(state, account);
   makeParents(state, { account, modSeq }, name);
   for (const [index, one] of family.entries()) {
-    one.name = names[index];
+    giveName(state, one, names[index]);
     one.highestModSeq = modSeq;
     tell(state, one, { mailboxChanged: true });
   }

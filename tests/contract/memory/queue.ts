@@ -48,11 +48,12 @@ export function queueStore(state: MemoryState): QueueStore {
     },
     async attempted(id, attempt, nextAttemptAtMs = attempt.atMs) {
       const item = queue.get(id);
-      if (item === undefined) return;
+      if (item === undefined || !(isOpen(item) || item.state === "dropped")) return;
       const { atMs, outcome, remote, reply } = attempt;
-      // What was held or dropped while the try was under way stays so, unless the try settled it.
+      // What was held while the try was under way stays so, unless the try settled it.
       const after: QueueState = outcome === "deferred" ? item.state : outcome;
-      const facts = { state: after, attempts: item.attempts + 1, last: attempt, nextAttemptAtMs };
+      const tried = { state: after, attempts: item.attempts + 1, last: attempt, nextAttemptAtMs };
+      const facts = item.state === "dropped" ? {} : tried;
       const text = `${outcome} by ${remote}: ${wordsOf(reply)}`;
       update(item, facts, { atMs, step: "attempted", text });
     },

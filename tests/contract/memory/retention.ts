@@ -43,8 +43,11 @@ export function retentionStore(state: RetentionState): RetentionStore {
       const boxes = [...state.boxes.keys()];
       const place = (one: Pick<Withheld, "mailbox" | "uid">): number =>
         boxes.indexOf(one.mailbox) * 1e9 + one.uid;
-      const own = withheld.filter((one) => one.account === account).map(withheldOf);
+      const own = withheld.filter(
+        (one) => one.account === account && !has(state, account, one.entry.message),
+      );
       return own
+        .map(withheldOf)
         .filter((one) => after === undefined || place(one) > place(after))
         .sort((one, two) => place(one) - place(two))
         .slice(0, limit);

@@ -28,6 +28,8 @@ export interface MemoryState extends RetentionState {
   readonly messages: Map<MessageId, Kept>;
   readonly queue: Map<QueueItemId, QueueItem>;
   readonly staged: WeakMap<StagedContent, Buffer>;
+  /** Accounts with the addresses that they have had mail with. */
+  readonly contacts: Map<string, "heard" | "wrote">;
 }
 
 export function newState(clock: Clock): MemoryState {
@@ -43,6 +45,8 @@ export function newState(clock: Clock): MemoryState {
     modSeqs: new Map(),
     madeAt: new Map(),
     boxes: new Map(),
+    freed: new Map(),
+    contacts: new Map(),
     messages,
     queue: new Map(),
     staged,

@@ -1,6 +1,7 @@
 /** Operations as calls of a store. */
 
 import type { StagedContent, Store, UidRanges } from "#contracts/store";
+import type { SenderVerdict } from "#model/verdict";
 import type { Labels } from "./labels.ts";
 import { type Act, nowhere } from "./operations.ts";
 
@@ -83,12 +84,12 @@ async function accept(act: ActOf<"accept">, { store, labels }: At): Promise<unkn
   const { repeated, entries } = await store.accept({
     id: givenId(number),
     direction: act.recipients > 0 ? "submission" : "inbound",
-    connection,
+    connection: { ...connection, ...(number % 2 === 0 && { authenticated: "bob@example.org" }) },
     envelope: {
       reversePath: `s${number}@example.net`,
       recipients: paths.map((path) => ({ path })),
     },
-    verdicts: [{ method: "auth", result: "none", login: `${number}` }],
+    verdicts: [{ method: "auth", result: "none", login: `${number}` }, authorOf(number)],
     decision: { disposition: "accept", opinions: [] },
     head: Buffer.from(`Return-Path: <s${number}@example.net>\r\n`),
     content,
@@ -194,6 +195,17 @@ function octets(subject: string, bytes: number): Buffer {
   const header = `From: s@example.net\r\nMessage-ID: <${subject.replace(" ", "-")}@example.net>\r\n`;
   const start = Buffer.from(`${header}Subject: ${subject}\r\n\r\n`);
   return bytes === 0 ? Buffer.alloc(0) : Buffer.concat([start, Buffer.alloc(bytes, subject)]);
+}
+
+function authorOf(number: number): SenderVerdict {
+  return {
+    method: "sender",
+    result: number % 5 === 0 ? "forged" : "not-verifiable",
+    origin: "outside",
+    address: `s${number % 4}@example.net`,
+    text: "",
+    evidence: [],
+  };
 }
 
 const connection = {

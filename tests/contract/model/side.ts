@@ -61,6 +61,7 @@ export class Side {
       inQueue: await this.#lookIntoQueue(),
       inRetention: await this.#lookIntoRetention(),
       inTraces: await this.#lookIntoTraces(),
+      inContacts: await this.#lookIntoContacts(),
       stats: [stats.accounts, stats.queued],
     };
     const labelled = this.labels.label(seen);
@@ -160,6 +161,16 @@ export class Side {
     }
     const rules = (await retention.rules()).map((rule) => Object.values(rule).join());
     return { rules: { unordered: rules }, holds: await retention.holds(), own };
+  }
+
+  async #lookIntoContacts(): Promise<string[][]> {
+    const addresses = ["s0@example.net", "S1@example.net", "s3@example.net", "r1@to1.example"];
+    const known = [];
+    for (const address of addresses) {
+      const found = await this.#store.contacts.known(address, accounts);
+      known.push([...found].map((one) => one.join(" ")).sort());
+    }
+    return known;
   }
 
   async #lookIntoTraces(): Promise<unknown> {

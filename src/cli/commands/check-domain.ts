@@ -1,0 +1,82 @@
+/** `postern check domain`: what the world sees of a domain's mail. */
+
+import type { Command } from "commander";
+import { wrapText } from "#identity/spf-advice";
+import { adminClient } from "../admin-client.ts";
+import { checkDomain } from "../dns-domain.ts";
+import type { DomainFinding } from "../dns-finding.ts";
+import { dnsName, domainArgument } from "../dns-name.ts";
+import { ExitError, exitCodes } from "../exit.ts";
+import { resolverOf } from "./check-shared.ts";
+import { dataOf, output } from "./shared.ts";
+
+const examples = `
+Examples:
+  postern check domain example.org                     one of ours: its DKIM keys too
+  postern check domain example.net --selector 2026a    anybody's; s= of a DKIM-Signature
+  postern check domain example.net --dns 192.0.2.53:53
+
+Exit code 2 when something is wrong, 75 when the DNS did not answer. --json has every finding with
+area, level (ok, note, warn, bad, unknown), text and advice.`;
+
+interface Options {
+  readonly selector?: readonly string[];
+  readonly dns?: string;
+}
+
+export function addCheckDomain(check: Command): void {
+  const more = (value: string, before: readonly string[] = []): string[] => [...before, value];
+  check
+    .command("domain <name>")
+    .description("MX, addresses, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, DANE and SRV of any domain")
+    .option("--selector <name>", "DKIM selector to look at; repeat it", more)
+    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .addHelpText("after", examples)
+    .action(async (name: string, options: Options, command: Command) => {
+      const domain = domainArgument(name);
+      const selectors = options.selector ?? (await ourSelectors(domain, dataOf(command)));
+      const wrong = selectors.find((one) => dnsName(`${one}.${domain}`) === null);
+      if (wrong !== undefined) {
+        throw new ExitError(exitCodes.usage, `--selector "${wrong}" is not a name`);
+      }
+      const findings = await checkDomain(domain, selectors, resolverOf(options.dns));
+      output(command, { domain, findings }, () => findingsText(domain, findings));
+      process.exitCode = codeOf(findings);
+    });
+}
+
+/** None when nothing runs here, or the domain is not ours. */
+async function ourSelectors(domain: string, data: string): Promise<string[]> {
+  try {
+    const path = `/domains/${encodeURIComponent(domain)}/dkim`;
+    const keys = await adminClient(data).get<{ selector: string }[]>(path);
+    return keys.map(({ selector }) => selector);
+  } catch (error) {
+    if (error instanceof ExitError) return [];
+    throw error;
+  }
+}
+
+function codeOf(findings: readonly DomainFinding[]): number {
+  const has = (level: DomainFinding["level"]): boolean =>
+    findings.some((finding) => finding.level === level);
+  if (has("bad") || has("warn")) return exitCodes.findings;
+  return has("unknown") ? exitCodes.tryAgain : exitCodes.ok;
+}
+
+const marks = { ok: "ok", note: "note", warn: "warn", bad: "BAD", unknown: "?" } as const;
+
+function findingsText(domain: string, findings: readonly DomainFinding[]): string {
+  const lines = findings.flatMap(({ area, level, text, advice }) => {
+    const head = `${marks[level].padEnd(5)}  ${area.padEnd(9)}  `;
+    const rest = " ".repeat(head.length);
+    const todo = advice === undefined ? [] : wrapText(`Do: ${advice}.`, rest);
+    return [...wrapText(text, head, rest), ...todo];
+  });
+  const counts = (["bad", "warn", "unknown"] as const).flatMap((level) => {
+    const count = findings.filter((finding) => finding.level === level).length;
+    return count === 0 ? [] : [`${count} ${level}`];
+  });
+  const sum = counts.length === 0 ? "Nothing is wrong." : `${counts.join(", ")}.`;
+  return [`What the world sees of ${domain}:`, "", ...lines, "", sum].join("\n");
+}

@@ -1,0 +1,217 @@
+/** The records that a mail domain needs, from what this installation is; each with its reason. */
+
+import { createHash } from "node:crypto";
+import { characterStrings, wrapText } from "#identity/spf-advice";
+
+export interface MailSetup {
+  readonly domain: string;
+  /** Public name of the mail server, which other domains may share. */
+  readonly hostname: string;
+  /** Public address of that server, when the configuration tells it. */
+  readonly address?: string;
+  readonly dkim: readonly { readonly name: string; readonly text: string }[];
+  /** Host that takes all outgoing mail, when there is one. */
+  readonly smartHost?: string;
+  /** Where reports go; `exists` when somebody gets that mail. */
+  readonly reports: { readonly address: string; readonly exists: boolean };
+  readonly ports: { readonly submission: number; readonly imap: number; readonly https: number };
+  /** Of the server's certificate, when it can be read. */
+  readonly certificate?: { readonly keySha256: string; readonly until: string };
+}
+
+export type WantedType = "A" | "CNAME" | "MX" | "SRV" | "TLSA" | "TXT";
+
+export interface WantedRecord {
+  readonly type: WantedType;
+  /** "@", a name below the domain, or a full name with its last dot. */
+  readonly name: string;
+  readonly fullName: string;
+  /** As a provider's form takes it; a TXT as one text. */
+  readonly value: string;
+  /** The strings of a TXT record. */
+  readonly strings?: readonly string[];
+  readonly why: string;
+  readonly need: "must" | "should" | "may";
+  /** Of the server, once for all its domains, or of each domain. */
+  readonly per: "domain" | "machine";
+  /** What has to be so before it may be published. */
+  readonly notYet?: string;
+}
+
+type Row = Omit<WantedRecord, "name" | "strings">;
+
+export function wantedRecords(setup: MailSetup): WantedRecord[] {
+  const rows = [...wayIn(setup), ...proofs(setup), ...tlsRows(setup), ...clientRows(setup)];
+  return rows.map((row) => ({
+    ...row,
+    name: relative(row.fullName, setup.domain),
+    ...(row.type === "TXT" && { strings: characterStrings(row.value) }),
+  }));
+}
+
+function relative(fullName: string, domain: string): string {
+  if (fullName === domain) return "@";
+  const isBelow = fullName.endsWith(`.${domain}`);
+  return isBelow ? fullName.slice(0, -domain.length - 1) : `${fullName}.`;
+}
+
+function wayIn({ domain, hostname, address }: MailSetup): Row[] {
+  return [
+    {
+      type: "MX",
+      fullName: domain,
+      value: `10 ${hostname}.`,
+      need: "must",
+      per: "domain",
+      why: "where mail for the domain goes",
+    },
+    {
+      type: "A",
+      fullName: hostname,
+      value: address ?? "ADDRESS",
+      need: "must",
+      per: "machine",
+      why: "the address of the mail server; AAAA for IPv6. Its reverse name must lead back to it",
+      ...(address === undefined && {
+        notYet: "put in the address under which the world sees the server",
+      }),
+    },
+  ];
+}
+
+/** Who may send as the domain, and what to do with the rest. */
+function proofs(setup: MailSetup): Row[] {
+  const { domain, dkim, smartHost, reports } = setup;
+  const spf = smartHost === undefined ? "v=spf1 mx -all" : `v=spf1 mx a:${smartHost} ~all`;
+  const spfWhy =
+    smartHost === undefined
+      ? "SPF: only the mail servers of the domain send as it"
+      : "SPF: the mail servers and the smart host send; ask its owner which addresses it sends from";
+  const mailbox = reports.exists
+    ? ""
+    : `; nobody gets that mail yet: postern alias add ${reports.address} YOU`;
+  return [
+    {
+      type: "TXT",
+      fullName: domain,
+      value: spf,
+      need: "must",
+      per: "domain",
+      why: `${spfWhy}. Others send too? postern spf wizard ${domain}`,
+    },
+    ...dkim.map(
+      ({ name, text }): Row => ({
+        type: "TXT",
+        fullName: name,
+        value: text,
+        need: "must",
+        per: "domain",
+        why: "DKIM: checks our signatures",
+      }),
+    ),
+    {
+      type: "TXT",
+      fullName: `_dmarc.${domain}`,
+      need: "must",
+      per: "domain",
+      value: `v=DMARC1; p=none; rua=mailto:${reports.address}`,
+      why: `DMARC: begin by watching the daily reports; raise p to quarantine, then reject${mailbox}`,
+    },
+  ];
+}
+
+function tlsRows({ domain, hostname, reports, certificate }: MailSetup): Row[] {
+  const policy = `version: STSv1\nmode: testing\nmx: ${hostname}\nmax_age: 604800\n`;
+  const id = createHash("sha256").update(policy).digest("hex").slice(0, 16);
+  const rows: Row[] = [
+    {
+      type: "TXT",
+      fullName: `_smtp._tls.${domain}`,
+      need: "should",
+      per: "domain",
+      value: `v=TLSRPTv1; rua=mailto:${reports.address}`,
+      why: "TLS-RPT: other servers report when TLS to us fails",
+    },
+    {
+      type: "TXT",
+      fullName: `_mta-sts.${domain}`,
+      need: "may",
+      per: "domain",
+      value: `v=STSv1; id=${id}`,
+      why: "MTA-STS: other servers use verified TLS to us. Change the id with the policy",
+      notYet: `first serve https://mta-sts.${domain}/.well-known/mta-sts.txt: ${policy.trim().split("\n").join(" | ")}`,
+    },
+  ];
+  if (certificate === undefined) return rows;
+  const { keySha256, until } = certificate;
+  return [
+    ...rows,
+    {
+      type: "TLSA",
+      fullName: `_25._tcp.${hostname}`,
+      need: "may",
+      per: "machine",
+      value: `3 1 1 ${keySha256}`,
+      why: `DANE: other servers know our certificate's key. Publish the next one before ${until}`,
+      notYet: "sign the zone first (DNSSEC): without it no server uses the record",
+    },
+  ];
+}
+
+/** RFC 6186, RFC 8314 §5.1, RFC 8620 §2.2; and what Thunderbird and Outlook ask for. */
+function clientRows({ domain, hostname, ports }: MailSetup): Row[] {
+  const service = (name: string, port: number, why: string): Row => ({
+    type: "SRV",
+    fullName: `${name}.${domain}`,
+    need: "should",
+    per: "domain",
+    value: `0 1 ${port} ${hostname}.`,
+    why,
+  });
+  const alias = (name: string, who: string): Row => ({
+    type: "CNAME",
+    fullName: `${name}.${domain}`,
+    value: `${hostname}.`,
+    need: "may",
+    per: "domain",
+    why: `${who} asks there for the settings`,
+    notYet: `first serve them at https://${name}.${domain}/; the SRV records do without`,
+  });
+  return [
+    service("_submissions._tcp", ports.submission, "mail programs find where to send"),
+    service("_imaps._tcp", ports.imap, "mail programs find where to read"),
+    service("_jmap._tcp", ports.https, "mail programs that speak JMAP find it"),
+    alias("autoconfig", "Thunderbird"),
+    alias("autodiscover", "Outlook"),
+  ];
+}
+
+/** RFC 1035 §5.1. What may not be published yet is a comment. */
+export function zoneText(domain: string, rows: readonly WantedRecord[]): string {
+  const lines = rows.flatMap((row) => {
+    const head = `${row.name} IN ${row.type}`;
+    const line =
+      row.strings === undefined ? `${head} ${row.value}` : `${head} ${quoted(row.strings)}`;
+    const notes = wrapText(`${row.need}: ${row.why}`, "; ");
+    if (row.notYet === undefined) return ["", ...notes, line];
+    return ["", ...notes, ...wrapText(`Not yet: ${row.notYet}`, "; "), `; ${line}`];
+  });
+  return [`$ORIGIN ${domain}.`, "$TTL 300", ...lines].join("\n");
+}
+
+function quoted(strings: readonly string[]): string {
+  return strings.map((text) => `"${text.replace(/["\\]/g, "\\$&")}"`).join(" ");
+}
+
+/** The value has a line of its own: a DKIM key is longer than any terminal is wide. */
+export function recordsText(domain: string, rows: readonly WantedRecord[]): string {
+  const lines = rows.flatMap((row) => [
+    "",
+    `${row.need.padEnd(6)}  ${row.type.padEnd(5)}  ${row.name}`,
+    ...wrapText(row.why, "        "),
+    ...(row.notYet === undefined ? [] : wrapText(`NOT YET: ${row.notYet}`, "        ")),
+    `    ${row.value}`,
+  ]);
+  const next = `When they are published: postern dns check ${domain}`;
+  return [`Records of ${domain} (@ is the domain itself):`, ...lines, "", next].join("\n");
+}

@@ -1,0 +1,82 @@
+/**
+ * Who sent a message to us or to the relays that we run or hire: SPF and Sender ID judge that host,
+ * not our own relay (RFC 7208 §2.5; CAP-56).
+ */
+
+import { isInNetwork, parseIp } from "#base/ip";
+import { type Header, valueOf } from "#formats/message";
+import { parseReceived, type Received } from "#formats/received";
+import type { Source } from "#model/connection";
+
+/** Addresses whose first bits are those of the network. */
+export interface IpRange {
+  /** Four or sixteen octets. */
+  readonly network: Uint8Array;
+  readonly bits: number;
+}
+
+/** Ours: a provider has fewer hops. */
+const maxHops = 30;
+
+/** @param text "192.0.2.0/24", "2001:db8::/32" or one address; undefined when it is none of these */
+export function parseRange(text: string): IpRange | undefined {
+  const [address = "", digits, more] = text.trim().split("/");
+  const network = parseIp(address);
+  if (network === undefined || more !== undefined) return undefined;
+  const most = network.length * 8;
+  if (digits === undefined) return { network, bits: most };
+  const bits = /^(?:0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : most + 1;
+  return bits <= most ? { network, bits } : undefined;
+}
+
+/** Is that address in one of the ranges? A mapped one counts as IPv4 (RFC 4291 §2.5.5.2). */
+export function isOwnRelay(address: string, own: readonly IpRange[]): boolean {
+  const octets = parseIp(address.replace(/^::ffff:(?=[^:]*$)/i, ""));
+  return (
+    octets !== undefined && own.some(({ network, bits }) => isInNetwork(octets, network, bits))
+  );
+}
+
+/**
+ * The first host outside the ranges. Each relay puts its Received field on top (RFC 5321 §4.4), so
+ * the topmost field is that of the client; as long as a field names one of ours, the next one down
+ * was written by one of ours too. What stands below the first stranger is the stranger's own word,
+ * and is not looked at.
+ *
+ * @param own relays that we run and managed providers; what they write is believed
+ */
+export function findSource(
+  header: Header,
+  connection: { readonly clientAddress: string; readonly helo: string },
+  own: readonly IpRange[],
+): Source {
+  const client = { address: connection.clientAddress, helo: connection.helo };
+  if (!isOwnRelay(client.address, own)) return { kind: "direct", ...client, passed: 0 };
+  let passed = 0;
+  for (const field of header.fields) {
+    if (field.key !== "received") continue;
+    if (passed === maxHops) break;
+    const hop = parseReceived(valueOf(header, field));
+    passed += 1;
+    if (hop.address === undefined) {
+      if (isInternal(hop)) continue;
+      break;
+    }
+    if (isLoopback(hop.address) || isOwnRelay(hop.address, own)) continue;
+    return { kind: "relayed", address: hop.address, helo: hop.helo ?? "", passed };
+  }
+  return { kind: "unknown", ...client, passed };
+}
+
+/**
+ * Large providers and qmail write fields without "from" between their own machines. Without a mail
+ * protocol it is a program on the relay that wrote the message, and could have put any field below.
+ */
+function isInternal({ helo, protocol }: Received): boolean {
+  return helo === undefined && /^E?SMTP/.test(protocol ?? "");
+}
+
+/** A filter on the relay itself. */
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
