@@ -4,6 +4,8 @@ import type { Registry, Sample } from "#base/measures";
 import type { Acceptance } from "#contracts/store";
 import type { Attempt, QueueItem } from "#model/queue";
 
+export { type SenderFigures, senderFigures } from "./measures/senders.ts";
+
 /**
  * internal: a client's submission to a mailbox here; outbound: a client's submission to the remote's
  * acceptance through the edge; inbound: the edge's end of data to a mailbox here.

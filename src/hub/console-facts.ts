@@ -1,6 +1,6 @@
 /** What the console and `postern` ask about the whole: gathered, never computed twice. */
 
-import { deliveryFigures } from "#assurance/measures";
+import { deliveryFigures, senderFigures } from "#assurance/measures";
 import { backupRow } from "./backup-row.ts";
 import type { Backups } from "./backups.ts";
 import type { ConsoleFacts, HealthRow } from "./console-page.ts";
@@ -31,6 +31,7 @@ export function consoleFacts(
         care: careOf(await storeFacts(inside, backups)),
         sealed: await sealState(inside),
         delivery: deliveryFigures(inside.registry.samples()),
+        senders: senderFigures([...inside.registry.samples(), ...edges.samples()]),
       };
     },
     async page() {
@@ -53,6 +54,7 @@ export function consoleFacts(
           ...(one.p95Seconds !== undefined && { p95Ms: one.p95Seconds * 1000 }),
         })),
         store: kept,
+        senders: senderFigures([...registry.samples(), ...edges.samples()]),
         messages: await store.traces.find({ limit: 15 }),
         accounts: directory.accounts().map(({ address }) => address),
         queued,

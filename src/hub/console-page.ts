@@ -2,7 +2,9 @@
 
 import { html, raw } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
+import type { SenderFigures } from "#assurance/measures";
 import type { TraceSummary } from "#model/trace";
+import { sendersCard } from "./console-senders.ts";
 import { storeCard } from "./console-store.ts";
 import { consoleStyle } from "./console-style.ts";
 import type { StoreFacts } from "./store-facts.ts";
@@ -29,6 +31,7 @@ export interface ConsoleFacts {
   readonly health: readonly HealthRow[];
   readonly legs: readonly LegRow[];
   readonly store: StoreFacts;
+  readonly senders: SenderFigures;
   readonly messages: readonly TraceSummary[];
   readonly accounts: readonly string[];
   readonly queued: Readonly<Record<string, number>>;
@@ -72,6 +75,7 @@ export function consolePage(facts: ConsoleFacts): Html {
 <section><h2>Health</h2><ul class="health">${facts.health.map(healthRow)}</ul></section>
 <section><h2>Delivery times</h2>${legTable(facts.legs)}</section>
 ${storeCard(facts.store)}
+${sendersCard(facts.senders)}
 <section class="wide"><h2>Last messages</h2>${messageTable(facts.messages)}</section>
 <section><h2>Queue</h2><dl>${Object.entries(facts.queued).map(
       ([state, count]) => html`<div><dt>${state}</dt><dd>${count}</dd></div>`,

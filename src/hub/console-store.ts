@@ -37,7 +37,7 @@ ${damaged.length === 0 ? "" : findings(damaged)}</section>`;
 }
 
 function findings(damaged: readonly Finding[]): Html {
-  return html`<h3>Beyond repair</h3>
+  return html`<h3 class="findings-title">Beyond repair</h3>
 <ul class="findings">${damaged.slice(0, maxShown).map(
     ({ file, page, what, mail }) => html`<li><code>${file}</code> page ${page}: ${what}
 ${

@@ -37,11 +37,21 @@ pre{margin:0;font:13px/20px ui-monospace,monospace}
 .messages td:nth-child(2)::before{content:"from ";color:var(--quiet)}
 .messages td:nth-child(3)::before{content:"to ";color:var(--quiet)}
 .messages td:first-child{color:var(--quiet)}}
-h3{font-size:14px;margin:16px 0 4px;color:var(--danger)}
+h3{font-size:14px;margin:16px 0 4px}
+.findings-title{color:var(--danger)}
 .scrubbed{margin:16px 0 0}.scrubbed label{margin:0 0 4px;font-weight:400;color:var(--quiet)}
 progress{width:100%;height:8px;appearance:none;border:0;border-radius:4px;overflow:hidden;background:var(--line);accent-color:var(--accent)}
 progress::-webkit-progress-bar{background:var(--line)}
 progress::-webkit-progress-value{background:var(--accent)}progress::-moz-progress-bar{background:var(--accent)}
+.senders{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:0 32px}
+.senders h3{margin-top:12px}
+.senders tbody th,.senders tfoot th{color:inherit}
+.senders .origins{display:block}
+.senders tbody tr:last-child th,.senders tfoot th{border-bottom:0}
+.senders tfoot :is(th,td){border-top:1px solid var(--line)}
+.number{text-align:right;padding-right:0;width:1%;white-space:nowrap}
+.senders .number{padding-left:12px}
+.senders progress{display:block;height:4px;margin-top:2px}
 .findings>li{padding:6px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
 .findings ul{padding-left:16px}
 dl{display:flex;flex-wrap:wrap;gap:8px 24px;margin:0}

@@ -6,6 +6,7 @@ import { Unavailable } from "#base/errors";
 import type { LinkStream } from "#contracts/link";
 import type { Store } from "#contracts/store";
 import type { Submit } from "#contracts/submission";
+import { displayAddress } from "#identity/sender";
 import type { AccountId, MessageId } from "#model/mailbox";
 import type { Inside } from "./inside.ts";
 import { createWebService, type ShownRead, type WebJmap } from "./web/index.ts";
@@ -67,7 +68,10 @@ async function shownReads(
 
 function webJmap(inside: Inside, submit: Submit): WebJmap {
   const { store, directory, clock, random, log } = inside;
-  const jmap = createJmap({ store, directory, submit, clock, random }, log);
+  const jmap = createJmap(
+    { store, directory, submit, clock, random, shownAddress: displayAddress },
+    log,
+  );
   const statusOf = (value: object, good: number): number =>
     isProblem(value) ? value.status : good;
   return {

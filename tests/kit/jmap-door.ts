@@ -11,6 +11,7 @@ import { systemRandom } from "#base/random";
 import type { Directory, Person } from "#contracts/directory";
 import type { Store } from "#contracts/store";
 import type { Submission } from "#contracts/submission";
+import { displayAddress } from "#identity/sender";
 import type { Reply } from "#model/reply";
 import type { Verdict } from "#model/verdict";
 import { openStore } from "#store";
@@ -61,6 +62,7 @@ export async function openFixture(): Promise<Fixture> {
       },
       clock: systemClock,
       random: systemRandom,
+      shownAddress: displayAddress,
     }),
     async call(...calls) {
       const methodCalls = calls.map(([name, args], index) => [

@@ -12,12 +12,32 @@ export interface StubMessage {
   readonly text?: string;
   readonly html?: string;
   readonly senderState: string;
+  /** What is known of the sender besides: properties of the Email as they are answered. */
+  readonly sender?: Fields;
   readonly seen?: boolean;
   readonly attachment?: string;
   readonly box?: string;
   /** Older than the newest by so much. */
   readonly ageMs?: number;
 }
+
+/** As of a message whose sender was not looked at. */
+const unknownSender: Fields = {
+  ...{ senderShown: null, senderState: "not-checked", senderOrigin: "unknown" },
+  senderText: "Not checked: the sender was not looked at on arrival.",
+  ...{ senderEvidence: [], senderChecks: [], spamLevel: null, spamReasons: [] },
+  "header:Return-Path:asText:all": [],
+};
+
+const texts: Readonly<Record<string, (domain: string) => string>> = {
+  verified: (domain) => `Sent by ${domain}.`,
+  "verified-other": (domain) => `From ${domain} via mailer.example.`,
+  internal: () => "Inside your organisation.",
+  "not-verifiable": (domain) => `${domain} does not let us check senders.`,
+  "not-checked": () => "Not checked: DNS did not answer.",
+  "not-verified": (domain) => `We could not confirm this came from ${domain}.`,
+  forged: (domain) => `${domain} says this is not from them.`,
+};
 
 const boxes = ["inbox", "drafts", "sent", "archive", "junk", "trash"];
 const startMs = Date.UTC(2026, 10, 21, 18, 30);
@@ -67,7 +87,10 @@ export function stubJmap(): StubJmap {
       return { ids: found.slice(from, from + Number(limit)), total: found.length };
     },
     "Email/get": ({ ids }) => ({
-      list: (ids as string[]).flatMap((id) => emails.get(id) ?? []),
+      list: (ids as string[]).flatMap((id) => {
+        const found = emails.get(id);
+        return found === undefined ? [] : { ...unknownSender, ...found };
+      }),
     }),
     "Email/set": (args) => {
       const created: Fields = {};
@@ -159,7 +182,9 @@ export function stubJmap(): StubJmap {
         sentAt: new Date(startMs - ageMs).toISOString(),
         preview: (text ?? "A message with pictures and tables").slice(0, 160),
         hasAttachment: attachment !== undefined,
-        senderState: message.senderState,
+        ...{ senderShown: message.from, senderState: message.senderState },
+        senderText: texts[message.senderState]?.(message.from.split("@")[1] ?? ""),
+        ...message.sender,
         attachments: attachment === undefined ? [] : [{ ...attached, type: "application/pdf" }],
         textBody: [{ ...part, type: html === undefined ? "text/plain" : "text/html" }],
         htmlBody: [{ ...part, type: html === undefined ? "text/plain" : "text/html" }],

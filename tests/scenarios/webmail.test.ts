@@ -1,35 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { createSessions } from "#access/sessions";
-import { systemClock } from "#base/clock";
-import { silentLog } from "#base/log";
-import { Registry } from "#base/measures";
-import { systemRandom } from "#base/random";
-import { type Link, linkPair } from "#contracts/link";
-import { type EdgeWeb, startEdgeWeb } from "#edge/web";
-import { createWebService, type ShownRead } from "../../src/hub/web/index.ts";
-import { hasBrowser, launchBrowser } from "../kit/browser.ts";
-import { selfSigned } from "../kit/certificate.ts";
+import type { Page } from "playwright-core";
+import { hasBrowser } from "../kit/browser.ts";
 import { startInstallation } from "../kit/installation.ts";
-import { type StubJmap, stubJmap } from "./webmail-stub.ts";
+import { enter, openStage, person, type Stage, shot } from "./webmail-stage.ts";
+import type { StubJmap } from "./webmail-stub.ts";
 
-/** Where pictures go when somebody wants to look: POSTERN_SHOTS=folder. */
-const shots = process.env["POSTERN_SHOTS"];
-const person = { id: "a1", address: "ana@example.org", displayName: "Ana Sample" };
-
-let directory = "";
-let edge: EdgeWeb;
-let links: readonly [Link, Link];
-let browser: Browser;
+let stage: Stage;
 let jmap: StubJmap;
 let base = "";
-let reads: ShownRead[] = [];
+let open: Stage["open"];
+let signIn: Stage["signIn"];
 /** Requests that reached a server no message may reach. */
 const leaked: string[] = [];
 const trap = createServer((request, response) => {
@@ -39,94 +22,16 @@ const trap = createServer((request, response) => {
 
 before(async () => {
   if (!hasBrowser) return;
-  directory = mkdtempSync(join(tmpdir(), "postern-webmail-"));
-  if (shots) mkdirSync(shots, { recursive: true });
-  const { key, cert } = selfSigned("localhost");
-  const tls = { keyFile: join(directory, "key.pem"), certFile: join(directory, "cert.pem") };
-  writeFileSync(tls.keyFile, key, { mode: 0o600 });
-  writeFileSync(tls.certFile, cert);
   await new Promise<void>((resolve) => void trap.listen(0, "127.0.0.1", resolve));
-  jmap = stubJmap();
-  const minutes = 60_000;
-  const sessions = createSessions({
-    clock: systemClock,
-    random: systemRandom,
-    ...{ idleMs: 15 * minutes, absoluteMs: 480 * minutes },
-    ...{ publicIdleMs: 10 * minutes, publicAbsoluteMs: 60 * minutes },
-  });
-  const service = createWebService({
-    jmap,
-    sessions,
-    reads: async () => reads,
-    directory: {
-      login: async (name, password) =>
-        name === person.address && password === "right horse"
-          ? { ok: true, person }
-          : { ok: false, reason: "refused" },
-      person: (id) => (id === person.id ? person : undefined),
-    },
-    clock: systemClock,
-    log: silentLog,
-    distDirectory: join(import.meta.dirname, "../../web/dist"),
-  });
-  links = linkPair();
-  links[1].onStream((stream) => service.handle(stream));
-  edge = await startEdgeWeb(
-    { listen: { host: "127.0.0.1", port: 0 }, publishedHosts: ["localhost"], tls },
-    {
-      links: { forKind: () => links[0] },
-      clock: systemClock,
-      log: silentLog,
-      registry: new Registry(),
-    },
-  );
-  base = `https://localhost:${edge.endpoint.port}`;
-  browser = await launchBrowser();
+  stage = await openStage();
+  ({ jmap, base, open, signIn } = stage);
 });
 
 after(async () => {
   if (!hasBrowser) return;
-  await browser.close();
-  await edge[Symbol.asyncDispose]();
-  for (const link of links) link.close("test over");
+  await stage[Symbol.asyncDispose]();
   trap.close();
-  rmSync(directory, { recursive: true });
 });
-
-interface Opened {
-  readonly context: BrowserContext;
-  readonly page: Page;
-  /** What a strict policy or a broken script would print. */
-  readonly complaints: string[];
-}
-
-async function open(
-  colorScheme: "light" | "dark" = "light",
-  viewport = { width: 1280, height: 800 },
-): Promise<Opened> {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, colorScheme, viewport });
-  context.setDefaultTimeout(5000);
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("console", (line) => {
-    if (line.type() === "error") complaints.push(line.text());
-  });
-  return { context, page, complaints };
-}
-
-async function signIn(page: Page): Promise<void> {
-  await page.goto(`${base}/`);
-  await page.getByLabel("E-mail address").fill(person.address);
-  await page.getByLabel("Password").fill("right horse");
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("navigation", { name: "Mailboxes" }).waitFor();
-  await page.locator(".mailbox").first().waitFor();
-}
-
-async function shot(page: Page, name: string): Promise<void> {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
-}
 
 function fill(): void {
   const port = (trap.address() as AddressInfo).port;
@@ -176,9 +81,7 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
         const { context, page } = await open(scheme, { width, height: 800 });
         await page.goto(`${base}/login`);
         await shot(page, `login-${scheme}-${size}`);
-        await page.getByLabel("E-mail address").fill(person.address);
-        await page.getByLabel("Password").fill("right horse");
-        await page.getByRole("button", { name: "Sign in" }).click();
+        await enter(page);
         await page.getByText("No messages here.").waitFor();
         await shot(page, `empty-${scheme}-${size}`);
         await context.close();
@@ -190,9 +93,7 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
     const { context, page } = await open();
     await page.goto(`${base}/mail/`);
     assert.match(page.url(), /\/login\?return=%2Fmail%2F/);
-    await page.getByLabel("E-mail address").fill(person.address);
-    await page.getByLabel("Password").fill("wrong");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await enter(page, "wrong");
     await page.getByRole("alert").waitFor();
     assert.equal(await page.getByLabel("E-mail address").inputValue(), person.address);
     await shot(page, "login-refused");
@@ -370,7 +271,7 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
       await route.continue().catch(() => undefined);
     });
     await page.route("**/logout", async (route) => {
-      await endSession(context);
+      await stage.endSession(context);
       session.resolve();
       await page.waitForTimeout(500);
       await route.continue();
@@ -389,7 +290,7 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
   test("who else has read one's mail is told once and listed (CAP-93)", async () => {
     const atMs = Date.UTC(2026, 10, 20, 9, 30);
     const read = { atMs, by: "command line (carla)", reason: "<b>case 7</b>", message: "plan" };
-    reads = [{ ...read, subject: "Plan for the spring" }];
+    stage.reads = [{ ...read, subject: "Plan for the spring" }];
     const { context, page, complaints } = await open();
     await signIn(page);
     await page.getByText("Somebody else has read mail of yours").waitFor();
@@ -400,7 +301,7 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
     await list.getByText("<b>case 7</b>").waitFor();
     await shot(page, "read-by-others");
     await page.keyboard.press("Escape");
-    reads = [];
+    stage.reads = [];
     await page.reload();
     await page.locator(".mailbox").first().waitFor();
     await page.getByRole("button", { name: "Read by others" }).click();
@@ -415,26 +316,18 @@ describe("webmail in a browser", { skip: !hasBrowser }, () => {
     await signIn(page);
     await page.keyboard.press("c");
     await page.getByLabel("Subject").fill("Half a thought");
-    await endSession(context);
+    await stage.endSession(context);
     await page.getByRole("button", { name: "Save draft" }).click();
     await page.getByRole("link", { name: "Sign in again" }).waitFor();
     await shot(page, "ended-light-wide");
     await page.getByRole("link", { name: "Sign in again" }).click();
     await page.getByText("Your session has ended").waitFor();
-    await page.getByLabel("E-mail address").fill(person.address);
-    await page.getByLabel("Password").fill("right horse");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await enter(page);
     await page.getByLabel("Subject").waitFor();
     assert.equal(await page.getByLabel("Subject").inputValue(), "Half a thought");
     await context.close();
   });
 });
-
-async function endSession(context: BrowserContext): Promise<void> {
-  const cookies = await context.cookies();
-  const session = cookies.find((one) => one.name === "__Host-postern")?.value ?? "";
-  links[0].open("logout", { session });
-}
 
 function inBox(email: Record<string, unknown>, box: string): boolean {
   return (email["mailboxIds"] as Record<string, boolean>)[box] === true;
@@ -443,9 +336,7 @@ function inBox(email: Record<string, unknown>, box: string): boolean {
 /** On a narrow screen the mailboxes are behind their button. */
 async function signIn2(page: Page): Promise<void> {
   await page.goto(`${base}/login`);
-  await page.getByLabel("E-mail address").fill(person.address);
-  await page.getByLabel("Password").fill("right horse");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await enter(page);
   await page.locator(".row").first().waitFor();
 }
 
@@ -455,7 +346,10 @@ describe("webmail of a whole installation", { skip: !hasBrowser }, () => {
     const { https, accounts } = installation.ready();
     const [writer, reader = writer] = accounts;
     assert.ok(writer && reader);
-    const enter = async (page: Page, who: { address: string; password: string }): Promise<void> => {
+    const enterAs = async (
+      page: Page,
+      who: { address: string; password: string },
+    ): Promise<void> => {
       await page.goto(https.url);
       await page.getByLabel("E-mail address").fill(who.address);
       await page.getByLabel("Password").fill(who.password);
@@ -463,9 +357,9 @@ describe("webmail of a whole installation", { skip: !hasBrowser }, () => {
       await page.locator(".mailbox").first().waitFor();
     };
     const one = await open();
-    await enter(one.page, writer);
+    await enterAs(one.page, writer);
     const other = await open("dark");
-    await enter(other.page, reader);
+    await enterAs(other.page, reader);
     await one.page.keyboard.press("c");
     await one.page.getByLabel("To", { exact: true }).fill(reader.address);
     await one.page.getByLabel("Subject").fill("From end to end");

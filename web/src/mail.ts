@@ -27,20 +27,22 @@ import { countOf } from "./words.ts";
 
 const rowProperties = [
   ...["id", "threadId", "mailboxIds", "keywords", "from", "to", "subject", "receivedAt"],
-  ...["preview", "hasAttachment", "senderState", "senderText"],
+  ...["preview", "hasAttachment", "senderShown", "senderState", "senderText"],
+  ...["senderEvidence", "spamLevel"],
 ];
-const resultsProperty = "header:Authentication-Results:asText";
+/** The first one is of the server that took the message in; others would be the sender's. */
+const returnPaths = "header:Return-Path:asText:all";
 const openProperties = [
   ...rowProperties,
   ...["cc", "bcc", "replyTo", "sentAt", "messageId", "references", "blobId"],
   ...["attachments", "textBody", "htmlBody", "bodyValues"],
-  resultsProperty,
+  ...["senderOrigin", "senderChecks", "spamReasons", returnPaths],
 ];
 const bodyProperties = ["partId", "blobId", "size", "name", "type", "cid", "disposition"];
 const pageSize = 50;
 
 /** An email with the properties of an open one. */
-type FetchedEmail = OpenEmail & { readonly [resultsProperty]: string | null };
+type FetchedEmail = OpenEmail & { readonly [returnPaths]: readonly string[] };
 
 export class Mail {
   #state: State = firstState;
@@ -249,7 +251,7 @@ export class Mail {
     ]);
     const email = result.list[0] as FetchedEmail | undefined;
     if (email === undefined) throw new Refused("That message is gone.");
-    return { ...email, results: email[resultsProperty] };
+    return { ...email, returnPath: email[returnPaths][0] ?? null };
   }
 
   closeEmail(): void {

@@ -31,6 +31,41 @@ export type SenderState =
   | "not-verified"
   | "forged";
 
+export type EvidenceType =
+  | "own-domain"
+  | "dmarc-fail"
+  | "ambiguous-author"
+  | "look-alike-domain"
+  | "name-holds-address"
+  | "name-of-ours"
+  | "deceptive-characters"
+  | "first-contact"
+  | "reply-elsewhere"
+  | "payment-change"
+  | "via-other-domain";
+
+export interface Evidence {
+  readonly type: EvidenceType;
+  /** One sentence. */
+  readonly text: string;
+}
+
+/** One method of Authentication-Results (RFC 8601). */
+export interface SenderCheck {
+  readonly method: "spf" | "sender-id" | "dkim" | "arc" | "dmarc" | "auth";
+  readonly result: string;
+  /** The domain, address or login that it is about; may be empty. */
+  readonly judged: string;
+  readonly why: string;
+  /** As it stands in the header. */
+  readonly text: string;
+}
+
+export interface SpamReason {
+  readonly points: number;
+  readonly text: string;
+}
+
 export interface Part {
   readonly partId: string | null;
   readonly blobId: string | null;
@@ -53,8 +88,13 @@ export interface Email {
   readonly receivedAt: string;
   readonly preview: string;
   readonly hasAttachment: boolean;
-  readonly senderState?: SenderState;
-  readonly senderText?: string;
+  /** What From names, its domain in A-labels; null when the sender was not looked at. */
+  readonly senderShown: string | null;
+  readonly senderState: SenderState;
+  readonly senderText: string;
+  readonly senderEvidence: readonly Evidence[];
+  /** 0 to 9; null when it was not judged. */
+  readonly spamLevel: number | null;
 }
 
 /** What the open message shows besides. */
@@ -70,7 +110,11 @@ export interface OpenEmail extends Email {
   readonly htmlBody: readonly Part[];
   readonly bodyValues: Readonly<Record<string, { readonly value: string }>>;
   readonly blobId: string;
-  readonly results?: string | null;
+  readonly senderOrigin: "inside" | "outside" | "partner" | "forwarded" | "unknown";
+  readonly senderChecks: readonly SenderCheck[];
+  readonly spamReasons: readonly SpamReason[];
+  /** In angle brackets; null without the field. */
+  readonly returnPath: string | null;
 }
 
 /** Somebody else was given one of our messages to read. */

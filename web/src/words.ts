@@ -1,6 +1,6 @@
 /** Dates, sizes and names as people read them. */
 
-import type { Address } from "./types.ts";
+import type { Address, Email } from "./types.ts";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short" });
@@ -53,15 +53,22 @@ export function shortName(address: Address | undefined): string {
 
 export function fullName(address: Address): string {
   const name = cleanName(address.name ?? "");
-  return name === "" ? address.email : `${name} <${address.email}>`;
+  if (name === "" || address.email === "") return name || address.email;
+  return `${name} <${address.email}>`;
 }
 
 export function nameList(addresses: readonly Address[] | null): string {
   return (addresses ?? []).map(fullName).join(", ");
 }
 
-export function domainOf(address: Address | undefined): string {
-  return address?.email.split("@").at(-1) ?? "the sender";
+/** The address that was judged, or all of them when it is not clear whose message it is. */
+export function authorsOf(email: Email): readonly Address[] {
+  const { from, senderShown: shown, senderEvidence } = email;
+  if (senderEvidence.some(({ type }) => type === "ambiguous-author")) {
+    return [{ name: null, email: cleanName(shown ?? "") }];
+  }
+  if (!shown) return from ?? [];
+  return [{ name: from?.[0]?.name ?? null, email: cleanName(shown) }];
 }
 
 export function countOf(count: number, one: string, many: string): string {

@@ -20,6 +20,8 @@ export interface JmapDeps {
   readonly submit: Submit;
   readonly clock: Clock;
   readonly random: Random;
+  /** How an address may be shown to people: a domain that deceives the eye as A-labels. */
+  readonly shownAddress: (address: string) => string;
 }
 
 /** What the door keeps between requests. */

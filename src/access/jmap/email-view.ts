@@ -247,7 +247,7 @@ export async function senderView(
   const sender = verdicts.find((one) => one.method === "sender");
   const spam = verdicts.find((one) => one.method === "spam");
   const all: Record<(typeof senderProperties)[number], unknown> = {
-    senderShown: sender === undefined ? null : shownAuthor(sender),
+    senderShown: sender === undefined ? null : shownAuthor(sender, context),
     senderState: sender?.result ?? "not-checked",
     senderText: sender?.text ?? "Not checked: the sender was not looked at on arrival.",
     senderOrigin: sender?.origin ?? "unknown",
@@ -259,9 +259,12 @@ export async function senderView(
   return Object.fromEntries(Object.entries(all).filter(([name]) => asked.has(name)));
 }
 
-/** The address that was judged, its domain in A-labels; all that From names when there is not one. */
-function shownAuthor({ address, evidence }: SenderVerdict): string {
-  if (address !== "") return address;
+/** The address that was judged; all that From names when there is not one. */
+function shownAuthor(
+  { address, evidence }: SenderVerdict,
+  { shownAddress }: Pick<Context, "shownAddress">,
+): string {
+  if (address !== "") return shownAddress(address);
   return evidence.find(({ type }) => type === "ambiguous-author")?.claimed ?? "";
 }
 

@@ -610,3 +610,53 @@ describe("JMAP mail", () => {
     assert.match(session.downloadUrl, /\{accountId\}.*\{blobId\}.*\{name\}.*\{type\}/);
   });
 });
+
+describe("what JMAP tells of senders", () => {
+  test("each check by itself, and all addresses where it is not clear who wrote", async () => {
+    const jmap = await openFixture();
+    const sender = { method: "sender", origin: "outside" } as const;
+    const why = "There are 2 From fields.";
+    const several = await jmap.deliver(simple, {
+      verdicts: [
+        {
+          ...{ method: "sender-id", result: "fail", status: "not-permitted", class: "not-listed" },
+          ...{ pra: "eve@example.net", praHeader: "From", domain: "example.net", why: "-all" },
+        },
+        {
+          ...{ method: "dkim", result: "pass", domain: "list.example", selector: "s", mark: "ab" },
+          ...{ identity: "@list.example", algorithm: "rsa-sha256", why: "" },
+        },
+        {
+          ...{ method: "arc", result: "pass", sealers: ["b.example", "a.example"] },
+          ...{ trusted: false, why: "" },
+        },
+        {
+          ...{ ...sender, result: "not-verified", address: "", text: why },
+          evidence: [{ type: "ambiguous-author", claimed: "a@x.example, b@y.example", text: why }],
+        },
+      ],
+    });
+    const nobody = await jmap.deliver(simple, {
+      verdicts: [{ ...sender, result: "not-verified", address: "", text: "", evidence: [] }],
+    });
+    const own = await jmap.deliver(simple);
+    const { list } = await jmap.one("Email/get", {
+      ids: [several, nobody, own],
+      properties: ["senderShown", "senderChecks", "header:Return-Path:asText:all"],
+    });
+    const shown = (id: string) => list.find((one: Json) => one.id === id);
+    assert.equal(shown(several)["senderShown"], "a@x.example, b@y.example");
+    assert.deepEqual(
+      shown(several)["senderChecks"].map((one: Json) => [one.method, one.judged, one.why]),
+      [
+        ["sender-id", "eve@example.net", "-all"],
+        ["dkim", "list.example", ""],
+        ["arc", "b.example, a.example", ""],
+      ],
+    );
+    assert.deepEqual(shown(several)["header:Return-Path:asText:all"], ["<eve@example.net>"]);
+    assert.equal(shown(nobody)["senderShown"], "");
+    assert.deepEqual([shown(own)["senderShown"], shown(own)["senderChecks"]], [null, []]);
+    await jmap.close();
+  });
+});

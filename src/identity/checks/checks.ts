@@ -48,7 +48,8 @@ export function identityRules(texts: {
     if (range === undefined) throw new Error(`${text} is not a network`);
     return range;
   });
-  return { ...texts, ownRelays };
+  const trustedSealers = texts.trustedSealers.map((one) => one.toLowerCase());
+  return { ...texts, ownRelays, trustedSealers };
 }
 
 export interface CheckPorts {
@@ -109,11 +110,15 @@ export class MessageChecks {
     if (this.#heldBytes < this.#lookAtBytes && this.#heldBytes < maxHeaderBytes) return;
     this.#lookAtBytes = 2 * this.#heldBytes;
     const octets = this.#joined();
-    if (headerEnd(octets) < octets.length || this.#heldBytes >= maxHeaderBytes) this.#read(octets);
+    if (headerEnd(octets) < octets.length) this.#read(parseHeader(octets));
+    // What follows may hold more fields: no absence can be trusted.
+    else if (this.#heldBytes >= maxHeaderBytes) {
+      this.#read({ ...parseHeader(octets), truncated: true });
+    }
   }
 
   async finish(): Promise<Findings> {
-    if (this.#message === undefined) this.#read(this.#joined());
+    if (this.#message === undefined) this.#read(parseHeader(this.#joined()));
     const message = this.#message;
     if (message === undefined) throw new Error("unreachable: read sets the message");
     message.digests.finish();
@@ -128,10 +133,9 @@ export class MessageChecks {
     return whole;
   }
 
-  #read(octets: Uint8Array): void {
-    const header = parseHeader(octets);
+  #read(header: Header): void {
     const digests = bodyDigests(header);
-    digests.write(octets.subarray(header.end));
+    digests.write(header.octets.subarray(header.end));
     this.#held = [];
     this.#message = { header, digests };
   }

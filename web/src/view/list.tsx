@@ -4,10 +4,11 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Mail } from "../mail.ts";
 import type { Email } from "../types.ts";
-import { countOf, shortDate, shortName } from "../words.ts";
+import { authorsOf, countOf, shortDate, shortName } from "../words.ts";
 import { Icon, IconButton } from "./icons.tsx";
-import { IdentityMark } from "./identity.tsx";
+import { ListedMark } from "./identity.tsx";
 import { nameOf } from "./sidebar.tsx";
+import { doubtfulLevel, SpamLevel } from "./spam.tsx";
 
 export function MessageList({ mail }: { readonly mail: Mail }): JSX.Element {
   const { listing, mailboxes, mailboxId, search, selection } = mail.state;
@@ -122,7 +123,10 @@ function Row({ mail, email, outgoing }: RowProps): JSX.Element {
   }, [current]);
   const who = outgoing
     ? `To ${email.to?.map(shortName).join(", ") || "nobody yet"}`
-    : shortName(email.from?.[0]);
+    : shortName(authorsOf(email)[0]);
+  const isJunk = mail.mailbox("junk")?.id === mail.state.mailboxId;
+  const showsSpamLevel =
+    !outgoing && email.spamLevel !== null && (isJunk || email.spamLevel >= doubtfulLevel);
   const classes = [
     "row",
     unread && "unread",
@@ -148,13 +152,14 @@ function Row({ mail, email, outgoing }: RowProps): JSX.Element {
         <span class="row-top">
           {unread && <span class="spoken">Unread.</span>}
           <span class="row-who">{who}</span>
-          {!outgoing && <IdentityMark state={email.senderState} />}
+          {!outgoing && <ListedMark email={email} />}
           <time class="row-date" dateTime={email.receivedAt}>
             {shortDate(email.receivedAt)}
           </time>
         </span>
         <span class="row-subject">
           <span class="cut">{email.subject || "(no subject)"}</span>
+          {showsSpamLevel && <SpamLevel level={email.spamLevel ?? 0} />}
           {email.hasAttachment && (
             <span class="row-attached">
               <Icon name="attach" />

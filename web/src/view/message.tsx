@@ -6,6 +6,7 @@ import { downloadPath } from "../jmap.ts";
 import type { Mail } from "../mail.ts";
 import type { OpenEmail, Part } from "../types.ts";
 import { countOf, fullDate, nameList, sizeText } from "../words.ts";
+import { posesAsAnother } from "./evidence.tsx";
 import { Icon, IconButton } from "./icons.tsx";
 import { IdentityLine, Sender } from "./identity.tsx";
 import { MoveTo } from "./list.tsx";
@@ -86,7 +87,10 @@ function Opened({ mail, email }: { readonly mail: Mail; readonly email: OpenEmai
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   const { showRemote, remoteCount, accountId } = mail.state;
+  const [linksAllowed, setLinksAllowed] = useState(false);
   const forged = email.senderState === "forged";
+  const linksOn = !forged && (linksAllowed || posesAsAnother(email) === undefined);
+  const isOwn = mail.state.mailboxId === mail.mailbox("sent")?.id;
   const attachments = email.attachments.filter((part) => !isShownInside(part));
   return (
     <>
@@ -100,7 +104,7 @@ function Opened({ mail, email }: { readonly mail: Mail; readonly email: OpenEmai
             {fullDate(email.sentAt ?? email.receivedAt)}
           </time>
         </p>
-        <IdentityLine email={email} />
+        {!isOwn && <IdentityLine email={email} />}
         <Recipients email={email} />
       </header>
       {remoteCount > 0 && !showRemote && !forged && (
@@ -116,12 +120,24 @@ function Opened({ mail, email }: { readonly mail: Mail; readonly email: OpenEmai
         </div>
       )}
       {attachments.length > 0 && <Attachments accountId={accountId} parts={attachments} />}
+      {!linksOn && (
+        <div class="bar" role="status">
+          <Icon name="link" />
+          <span class="grow">Links are off: the sender may not be who it seems.</span>
+          {!forged && (
+            <button type="button" class="quiet" onClick={() => setLinksAllowed(true)}>
+              Switch links on
+            </button>
+          )}
+        </div>
+      )}
       <iframe
+        key={String(linksOn)}
         class="body"
         title="Text of the message"
-        sandbox={forged ? "" : "allow-popups allow-popups-to-escape-sandbox"}
+        sandbox={linksOn ? "allow-popups allow-popups-to-escape-sandbox" : ""}
         referrerpolicy="no-referrer"
-        src={`/mail/message/${encodeURIComponent(email.id)}/view?images=${showRemote ? 1 : 0}&theme=${shownTheme()}`}
+        src={`/mail/message/${encodeURIComponent(email.id)}/view?images=${showRemote ? 1 : 0}&links=${linksOn ? 1 : 0}&theme=${shownTheme()}`}
       />
     </>
   );
