@@ -3,13 +3,20 @@
 import { createHash } from "node:crypto";
 import { characterStrings, wrapText } from "#identity/spf-advice";
 
+/** What a DKIM key is for now; without a state it signs. */
+interface DkimKeyRecord {
+  readonly name: string;
+  readonly text: string;
+  readonly state?: "pending" | "active" | "retiring";
+}
+
 export interface MailSetup {
   readonly domain: string;
   /** Public name of the mail server, which other domains may share. */
   readonly hostname: string;
   /** Public address of that server, when the configuration tells it. */
   readonly address?: string;
-  readonly dkim: readonly { readonly name: string; readonly text: string }[];
+  readonly dkim: readonly DkimKeyRecord[];
   /** Host that takes all outgoing mail, when there is one. */
   readonly smartHost?: string;
   /** Where reports go; `exists` when somebody gets that mail. */
@@ -79,6 +86,12 @@ function wayIn({ domain, hostname, address }: MailSetup): Row[] {
   ];
 }
 
+const dkimWhys: Readonly<Record<NonNullable<DkimKeyRecord["state"]>, string>> = {
+  pending: "the next key, which signs nothing yet. When this is published: postern dkim activate",
+  active: "checks our signatures",
+  retiring: "checks signatures of the last two weeks. It may go after: postern dkim retire",
+};
+
 /** Who may send as the domain, and what to do with the rest. */
 function proofs(setup: MailSetup): Row[] {
   const { domain, dkim, smartHost, reports } = setup;
@@ -100,13 +113,13 @@ function proofs(setup: MailSetup): Row[] {
       why: `${spfWhy}. Others send too? postern spf wizard ${domain}`,
     },
     ...dkim.map(
-      ({ name, text }): Row => ({
+      ({ name, text, state = "active" }): Row => ({
         type: "TXT",
         fullName: name,
         value: text,
         need: "must",
         per: "domain",
-        why: "DKIM: checks our signatures",
+        why: `DKIM: ${dkimWhys[state]}`,
       }),
     ),
     {

@@ -4,11 +4,13 @@ import { Command, CommanderError } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addCheckCommands } from "./commands/check.ts";
 import { addConfigCommands } from "./commands/config.ts";
+import { addDkimCommands } from "./commands/dkim.ts";
 import { addDnsCommands } from "./commands/dns.ts";
 import { addMailCommands } from "./commands/mail.ts";
 import { addMeasureCommands } from "./commands/measure.ts";
 import { addMessageCommands } from "./commands/message.ts";
 import { addPeopleCommands } from "./commands/people.ts";
+import { addReportCommands } from "./commands/reports.ts";
 import { addRetentionCommands } from "./commands/retention.ts";
 import { dataOf } from "./commands/shared.ts";
 import { addSpfCommands } from "./commands/spf.ts";
@@ -119,9 +121,11 @@ function commandTable(facts: UpFacts): Command {
   addBackupCommands(program);
   addWitnessCommands(program);
   addMeasureCommands(program);
+  addDkimCommands(program);
   addDnsCommands(program);
   addSpfCommands(program);
   addCheckCommands(program);
+  addReportCommands(program);
   return inherit(program);
 }
 

@@ -5,10 +5,10 @@ import { Unavailable } from "#base/errors";
 import { Connection, type KeyringAccess } from "./keyring-connection.ts";
 import type {
   HeadSignatures,
+  KeptKey,
   Keyring,
   LogKeys,
   MasterIds,
-  SigningKey,
   WrappedKey,
 } from "./keyring-port.ts";
 import { type Frame, readKeyringSecret } from "./keyring-wire.ts";
@@ -20,6 +20,14 @@ export function connectKeyring(access: KeyringAccess): Keyring {
   return {
     dkimKeys: async (domain) => keysOf(await keyring.ask({ do: "dkimKeys", domain })),
     makeDkimKeys: async (domain) => keysOf(await keyring.ask({ do: "makeDkimKeys", domain })),
+    allDkimKeys: async (domain) => keysOf(await keyring.ask({ do: "allDkimKeys", domain })),
+    addDkimKeys: async (domain) => keysOf(await keyring.ask({ do: "addDkimKeys", domain })),
+    async activateDkimKeys(domain, selectors) {
+      await keyring.ask({ do: "activateDkimKeys", domain, selectors });
+    },
+    async retireDkimKeys(domain, selectors, isForced) {
+      await keyring.ask({ do: "retireDkimKeys", domain, selectors, isForced });
+    },
     dkimSign: async (domain, selector, octets) =>
       (await keyring.ask({ do: "dkimSign", domain, selector }, octets)).body,
     wrapKey: async (key, purpose) => wrappedOf(await keyring.ask({ do: "wrapKey", purpose }, key)),
@@ -44,9 +52,10 @@ export function connectKeyring(access: KeyringAccess): Keyring {
   };
 }
 
-function keysOf({ head }: Frame): readonly SigningKey[] {
+/** Keys that tell what they are for, where that was asked. */
+function keysOf({ head }: Frame): readonly KeptKey[] {
   if (!Array.isArray(head["keys"])) throw strange("keys");
-  return head["keys"] as SigningKey[];
+  return head["keys"] as KeptKey[];
 }
 
 function wrappedOf(frame: Frame): WrappedKey {

@@ -28,13 +28,17 @@ const patienceMs = 5000;
 const makingMs = 20_000;
 const retryMs = 100;
 
-const slow: readonly string[] = ["makeDkimKeys", "rotateMaster"];
+const slow: readonly string[] = ["makeDkimKeys", "addDkimKeys", "rotateMaster"];
 
 /** Repeating any of them does no harm. */
 export interface Request {
   readonly do:
     | "dkimKeys"
     | "makeDkimKeys"
+    | "allDkimKeys"
+    | "addDkimKeys"
+    | "activateDkimKeys"
+    | "retireDkimKeys"
     | "dkimSign"
     | "wrapKey"
     | "unwrapKey"
@@ -49,6 +53,8 @@ export interface Request {
   readonly purpose?: string;
   readonly master?: string;
   readonly log?: string;
+  readonly selectors?: readonly string[];
+  readonly isForced?: boolean;
 }
 
 interface Question {

@@ -10,6 +10,20 @@ export interface SigningKey {
   readonly publicKey: string;
 }
 
+/** How long a signature is good (RFC 6376 §3.5 x=): replay ends after two weeks. */
+export const signatureValidMs: number = 14 * 86_400_000;
+
+/** A key that is not destroyed, and what it is for. */
+export interface KeptKey extends SigningKey {
+  /**
+   * pending: made, but its record may not be known yet. active: signs. retiring: signs no more, but
+   * its record must stay as long as its signatures are good.
+   */
+  readonly state: "pending" | "active" | "retiring";
+  /** Absent: since it was made. */
+  readonly sinceMs?: number;
+}
+
 /** A key sealed under a master key. */
 export interface WrappedKey {
   /** Id of the master key. */
@@ -62,15 +76,33 @@ export interface HeadSignatures {
 }
 
 export interface Keyring extends Master, AsyncDisposable {
-  /** The keys that sign for a domain, empty when there is none. */
+  /** The active keys of a domain, empty when there is none. */
   dkimKeys(domain: string): Promise<readonly SigningKey[]>;
   /** Makes the keys of a domain unless it has them. */
   makeDkimKeys(domain: string): Promise<readonly SigningKey[]>;
+  /** Every key of a domain that is not destroyed. */
+  allDkimKeys(domain: string): Promise<readonly KeptKey[]>;
+  /** Makes the pending keys of a domain unless it has them, under selectors that it never had. */
+  addDkimKeys(domain: string): Promise<readonly KeptKey[]>;
+  /**
+   * Those sign from now on, and the domain's other keys of the same algorithm retire. A retiring key
+   * may come back this way.
+   *
+   * @throws Denied without such a key
+   */
+  activateDkimKeys(domain: string, selectors: readonly string[]): Promise<void>;
+  /**
+   * Destroys keys that do not sign. Nothing happens to those that were destroyed before.
+   *
+   * @param isForced also those that have retired for less than `signatureValidMs`
+   * @throws Denied when one signs, retired too lately, or never was
+   */
+  retireDkimKeys(domain: string, selectors: readonly string[], isForced: boolean): Promise<void>;
   /**
    * Signs the octets with the key of that domain and selector: RSASSA-PKCS1-v1_5 over their SHA-256,
    * or Ed25519 over their SHA-256 (RFC 8463 §3).
    *
-   * @throws Unavailable when the keyring does not answer, Denied when it has no such key
+   * @throws Unavailable when the keyring does not answer, Denied when it has no such active key
    */
   dkimSign(domain: string, selector: string, octets: Uint8Array): Promise<Buffer>;
 

@@ -5,11 +5,13 @@ export type { KeyringAccess } from "./keyring-connection.ts";
 export { faultOf } from "./keyring-faults.ts";
 export {
   type HeadSignatures,
+  type KeptKey,
   type Keyring,
   type LogKeys,
   type Master,
   type MasterIds,
   type SigningKey,
+  signatureValidMs,
   UnknownMaster,
   WrapDamaged,
   type WrappedKey,

@@ -1,6 +1,6 @@
 /** What the hub asks of the store. Engine-neutral: everything is asynchronous, nothing is SQL. */
 
-import type { Connection } from "#model/connection";
+import type { Connection, Source } from "#model/connection";
 import type { Decision } from "#model/decision";
 import type { Description } from "#model/description";
 import type { Envelope } from "#model/envelope";
@@ -82,6 +82,14 @@ export interface Refusal {
   readonly recipients: readonly string[];
   readonly reply: Reply;
   readonly steps: readonly TraceStep[];
+  /** What was judged, when the content was; for the reports, not for the trace. */
+  readonly judged?: RefusedFor;
+}
+
+export interface RefusedFor {
+  readonly verdicts: readonly Verdict[];
+  readonly source: Source;
+  readonly decision: Decision;
 }
 
 /** Every method that changes something resolves when the change is durable. */
@@ -306,9 +314,9 @@ export interface AuditStore {
 export interface ContactStore {
   /**
    * Of the accounts, those that were delivered a message from the address before ("heard"), as its
-   * sender verdict names it and unless that was "forged", or that have submitted one to it
-   * ("wrote", which says more). Neither
-   * expunging nor erasing the messages changes the answer; removing the account does.
+   * sender verdict names it and unless that was "forged" or "not-verified", or that have submitted one
+   * to it ("wrote", which says more). Neither expunging nor erasing the messages changes the answer;
+   * removing the account does.
    *
    * @param address in any case
    */

@@ -8,9 +8,14 @@ import type { DkimVerdict, SenderIdVerdict, Verdict } from "#model/verdict";
  * @param authservId name under which this installation speaks, a token or a domain
  */
 export function formatAuthResults(authservId: string, verdicts: readonly Verdict[]): string {
-  const results = verdicts.map(formatResult);
+  const results = verdicts.map((verdict) => folded(formatResult(verdict)));
   if (results.length === 0) results.push("none"); // §2.2
   return `Authentication-Results: ${value(authservId)};\r\n\t${results.join(";\r\n\t")}\r\n`;
+}
+
+/** RFC 5322 §2.1.1: no line over 998 octets, however long the names that a signer chose. */
+function folded(text: string): string {
+  return text.length < 900 ? text : text.replace(/ (?=(?:header|smtp|policy)\.)/g, "\r\n\t ");
 }
 
 /** One verdict: "dkim=pass (…) header.d=example.org". The version is left out: 1 is what absence means. */
@@ -68,17 +73,24 @@ function signed(points: number): string {
 
 function why(text: string): string {
   if (text === "") return "";
-  const safe = text.replace(/[^\x20-\x7e]/g, "?").replace(/[()\\]/g, "\\$&");
+  const safe = text.replace(/[^\x20-\x7e]|=(?=pass)/gi, "?").replace(/[()\\]/g, "\\$&");
   return ` (${safe.slice(0, 400).replace(/\\+$/, "")})`;
 }
+
+/** Ours: no domain is longer, and a longer address is not worth a line. */
+const maxValue = 255;
 
 const token = /^[!#$%&'*+.^_`{|}~\w-]+$/;
 const address = /^(?:[!#$%&'*+/=?^`{|}~\w.-]+)?@[A-Za-z0-9.-]+$/;
 
-/** §2.2 pvalue: a token, an address or domain, else a quoted string that cannot be broken out of. */
+/**
+ * §2.2 pvalue: a token, an address or domain, else a quoted string that cannot be broken out of. What
+ * looks like a result in it does not stay: some readers only search the field for words.
+ */
 function value(text: string): string {
-  if (token.test(text) || address.test(text)) return text;
-  const safe = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?").replace(/["\\]/g, "\\$&");
+  if (text.length <= maxValue && (token.test(text) || address.test(text))) return text;
+  const cut = text.slice(0, maxValue);
+  const safe = cut.replace(/[\p{Cc}\p{Zl}\p{Zp};=]/gu, "?").replace(/["\\]/g, "\\$&");
   return `"${safe}"`;
 }
 
@@ -95,7 +107,8 @@ const firstQuoted = /^"((?:[^"\\]|\\.)*)"/s;
 export function claimsAuthservId(body: string, authservId: string): boolean {
   const ours = authservId.toLowerCase();
   const found = authservIdOf(body.slice(0, 4096));
-  return found === null ? body.toLowerCase().includes(ours) : found === ours;
+  // A last dot means the same domain to those who know domains.
+  return found === null ? body.toLowerCase().includes(ours) : found.replace(/\.$/, "") === ours;
 }
 
 /** The authserv-id in lower case; null when the field does not begin with one. */

@@ -45,12 +45,16 @@ function protocolOf({ connection, utf8 }: ReceivedFacts): string {
   return `${utf8 ? "UTF8SMTP" : "ESMTP"}${secure}${authenticated}`;
 }
 
-/** The name is hearsay; the address in brackets is what we saw. */
-function fromClause({ helo, clientAddress }: Connection): string {
+/** The first name is hearsay; the address in brackets is what we saw, and the DNS its name. */
+function fromClause({ helo, clientAddress, reverseName }: Connection): string {
   const literal = isIpv6(clientAddress) ? `[IPv6:${clientAddress}]` : `[${clientAddress}]`;
+  const name = parseDomain(reverseName ?? "");
+  const seen = name === null ? literal : `${name} ${literal}`;
   const proper = parseDomain(helo) ?? parseAddressLiteral(helo);
-  if (proper !== null) return `${proper} (${literal})`;
-  return helo === "" ? literal : `${literal} (helo=${comment(helo)})`;
+  if (proper !== null) return `${proper} (${seen})`;
+  const claimed = helo === "" ? "" : `helo=${comment(helo)}`;
+  if (name === null) return claimed === "" ? literal : `${literal} (${claimed})`;
+  return `${literal} (${[seen, claimed].join(" ").trimEnd()})`;
 }
 
 function tlsText({ version, cipher, group }: NonNullable<Connection["tls"]>): string {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { claimsAuthservId, formatAuthResults } from "#formats/auth-results";
-import { formatReceived, formatReturnPath } from "#formats/received";
+import { formatReceived, formatReturnPath, parseReceived } from "#formats/received";
 
 const connection = {
   ...{
@@ -30,6 +30,23 @@ describe("formatReceived()", () => {
         "\tby mx.example with UTF8SMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n" +
         "\tid ab12\r\n\tfor <x@known.example>;\r\n\tThu, 1 Jan 1970 00:00:00 +0000\r\n",
     );
+  });
+
+  test("writes the client's name where it is known, so that it is read back", () => {
+    const cases: readonly (readonly [string, string, string, string])[] = [
+      ["out.example", "192.0.2.1", "mx.out.example", "out.example (mx.out.example [192.0.2.1])"],
+      ["", "192.0.2.1", "mx.out.example", "[192.0.2.1] (mx.out.example [192.0.2.1])"],
+      ["a b", "192.0.2.1", "mx.example", "[192.0.2.1] (mx.example [192.0.2.1] helo=a b)"],
+      ["x", "2001:db8::1", "198.51.100.7", "x (198.51.100.7 [IPv6:2001:db8::1])"],
+      ["out.example", "192.0.2.1", "a) by evil (", "out.example ([192.0.2.1])"],
+    ];
+    for (const [helo, clientAddress, reverseName, expected] of cases) {
+      const named = { ...connection, helo, clientAddress, reverseName };
+      const field = formatReceived({ ...facts, connection: named });
+      assert.equal(field.slice(0, field.indexOf("\r\n")), `Received: from ${expected}`);
+      const read = parseReceived(field.slice("Received:".length));
+      assert.equal(read.address, clientAddress, expected);
+    }
   });
 
   test("keeps a strange HELO in a comment that it cannot leave", () => {
@@ -66,7 +83,7 @@ describe("Authentication-Results", () => {
       "Authentication-Results: mx.example;\r\n" +
         "\tspf=fail (-all \\(of??it\\)) smtp.mailfrom=a.example;\r\n" +
         "\tspf=fail smtp.helo=a.example;\r\n" +
-        '\tauth=pass smtp.auth="a\\"; spf=pass@x"\r\n',
+        '\tauth=pass smtp.auth="a\\"? spf?pass@x"\r\n',
     );
     assert.equal(
       formatAuthResults("mx.example", []),
@@ -79,6 +96,7 @@ describe("Authentication-Results", () => {
     ["(c (d)) MX.Example 1; none", true],
     ['\r\n "mx.exa\\mple"; none', true],
     [" other.example; spf=pass smtp.mailfrom=mx.example", false],
+    [" mx.example.; dkim=pass", true],
     [" mx.example.evil.example; none", false],
     ["; mx.example spf=pass", true],
     [" mx.example=; spf=pass", true],

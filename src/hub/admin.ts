@@ -4,26 +4,31 @@ import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import type { Clock } from "#base/clock";
+import type { Resolver } from "#base/dns";
 import { Denied, Misconfigured, Unavailable } from "#base/errors";
 import type { Directory } from "#contracts/directory";
 import type { Keyring } from "#contracts/keyring";
 import type { AdminFault, AdminOutcome, DirectoryAdmin } from "#directory";
-import { dnsRecord } from "#identity/dkim";
 import type { QueueState } from "#model/queue";
 import type { OpenStore } from "#store";
 import { backupRoutes } from "./admin-backup.ts";
+import { dkimRoutes } from "./admin-dkim.ts";
 import { body, whole } from "./admin-input.ts";
+import { reportRoutes } from "./admin-reports.ts";
 import { auditRoutes, retentionRoutes } from "./admin-retention.ts";
 import { storeRoutes } from "./admin-store.ts";
 import type { Backups } from "./backups.ts";
 import type { HubEvents } from "./events.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
+import type { Reports } from "./reports/index.ts";
 
 export interface AdminPorts {
   readonly store: OpenStore;
   readonly directory: DirectoryAdmin & Pick<Directory, "person" | "personByAddress">;
   readonly keyring: Keyring;
   readonly clock: Clock;
+  /** The edge's. */
+  readonly resolver: Pick<Resolver, "query">;
   readonly events: HubEvents;
   readonly status: () => Promise<object>;
   readonly metrics: () => Promise<string>;
@@ -36,6 +41,7 @@ export interface AdminPorts {
   readonly erase: () => Promise<object>;
   readonly history: LedgerHistory;
   readonly backups: Backups;
+  readonly reports: Reports;
 }
 
 const name = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(320));
@@ -92,6 +98,8 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
   retentionRoutes(app, ports, by);
   auditRoutes(app, ports, by);
   backupRoutes(app, ports, by);
+  reportRoutes(app, ports, by);
+  dkimRoutes(app, ports, by);
   return app;
 }
 
@@ -115,10 +123,6 @@ function peopleRoutes(app: Hono, ports: AdminPorts, by: string): void {
   app.delete("/domains/:name", async (c) => {
     const which = c.req.param("name");
     return done(c, await directory.removeDomain(which, by), `remove domain ${which}`);
-  });
-  app.get("/domains/:name/dkim", async (c) => {
-    const keys = await keyring.dkimKeys(c.req.param("name"));
-    return c.json(keys.map((key) => ({ ...key, ...dnsRecord(key) })));
   });
   app.get("/accounts", (c) => c.json(directory.accounts()));
   app.post("/accounts", async (c) => {

@@ -12,6 +12,7 @@ import type { Backups } from "./backups.ts";
 import { adminApp, consoleApp, listenHttp } from "./console.ts";
 import { consoleFacts } from "./console-facts.ts";
 import type { Edges } from "./edges.ts";
+import { resolverThroughEdge } from "./egress.ts";
 import { type Inside, readText } from "./inside.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
 import type { Maintenance } from "./maintenance.ts";
@@ -133,6 +134,7 @@ async function administrationDoors(
   const facts = consoleFacts(inside, edges, probes, backups);
   const ports: AdminPorts = {
     ...inside,
+    resolver: resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock),
     queued: outgoing.wake,
     erase: () => maintenance.erase(),
     history,

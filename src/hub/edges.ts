@@ -51,6 +51,7 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
       heldBytes: 0,
       maxBytes: 2 * (inside.settings.smtp.maxMessageBytes + sealedOverheadBytes),
     },
+    ...sealingOf(inside),
     authservId: inside.settings.hostname,
     queued: () => queued(),
   };
@@ -88,6 +89,11 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
       await Promise.all([...dialled.values()].map((edge) => edge[Symbol.asyncDispose]()));
     },
   };
+}
+
+function sealingOf({ settings, keyring, clock }: Inside): Pick<InboundPorts, "sealing"> {
+  const { arcSeal, domain, hostname: authservId } = settings;
+  return arcSeal ? { sealing: { keyring, clock, domain, authservId } } : {};
 }
 
 function get(dialled: ReadonlyMap<string, DialledEdge>, name: string): DialledEdge {
@@ -157,12 +163,14 @@ export function refusalKeeper({
   store,
   clock,
   events,
-}: Pick<Inside, "store" | "clock" | "events">): (stream: LinkStream) => void {
+  reports,
+}: Pick<Inside, "store" | "clock" | "events" | "reports">): (stream: LinkStream) => void {
   const room = new TokenBucket(clock, refusalsPerSecond, refusalsAtOnce);
   return (stream) => {
     const read = readRefusals(stream.header);
     if (!read.ok) return misshapen(stream, "edge-smtp", events);
-    for (const refusal of read.value.refusals) {
+    for (const { judged, ...refusal } of read.value.refusals) {
+      if (judged !== undefined) reports.refused(refusal, judged);
       const isKept = room.take();
       if (isKept) store.refused(refusal);
       events.refusalSeen(isKept);

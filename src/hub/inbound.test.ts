@@ -14,9 +14,15 @@ import type { Destination, Directory } from "#contracts/directory";
 import { type Link, type LinkStream, linkPair } from "#contracts/link";
 import { makeSealKeys, seal } from "#contracts/sealed";
 import type { Store } from "#contracts/store";
+import { parseHeader } from "#formats/message";
+import { checkArc } from "#identity/arc";
+import { bodyDigests } from "#identity/dkim";
 import type { Decision } from "#model/decision";
 import type { Mailbox, MailboxRole } from "#model/mailbox";
+import type { ArcVerdict } from "#model/verdict";
 import { type OpenStore, openStore } from "#store";
+import { zoneResolver } from "../../tests/kit/fake-dns.ts";
+import { rsaKey, signOctets, zoneOf } from "../identity/dkim/fixture.test.ts";
 import { fixedMaster } from "../store/fixture.ts";
 import { hubEvents } from "./events.ts";
 import { answerAsked, type InboundPorts, takeDeposit, takeSealed } from "./inbound.ts";
@@ -78,6 +84,7 @@ beforeEach(async () => {
     underWay: new Map(),
     sealedRoom: { heldBytes: 0, maxBytes: roomBytes },
     judge: trustingJudge,
+    reports: { note() {}, refused() {} },
     authservId,
     queued: () => {
       house.queued += 1;
@@ -271,6 +278,72 @@ describe("a deposit", () => {
     assert.equal(codeOf(await hand(depositTo([ana]), text, end)), "451 4.3.0");
     assert.equal(counted("wrong_shapes"), 3);
     assert.equal(await messagesKept(), 0);
+  });
+});
+
+describe("a message that is forwarded elsewhere", () => {
+  const team = "team@example.org";
+  const key = rsaKey("2026a");
+  const verdict: ArcVerdict = {
+    ...{ method: "arc", result: "none", sealers: [], trusted: false, why: "there is no chain" },
+  };
+  const forged = `Authentication-Results: ${authservId};\r\n spf=pass\r\n`;
+  const octets = Buffer.concat([Buffer.from(forged), text, Buffer.alloc(300_000, "a  b \r\n")]);
+
+  /** The kept message after one deposit to that recipient, where forwarded mail is sealed or not. */
+  async function kept(to: string, isSealed: boolean, isAcknowledged = false): Promise<Buffer> {
+    const ports: InboundPorts = {
+      ...house.ports,
+      directory: directoryOf({
+        [ana]: [{ kind: "account", account: "ana" }],
+        [team]: [
+          { kind: "account", account: "ana" },
+          { kind: "elsewhere", address: "bob@elsewhere.example" },
+        ],
+      }),
+      ...(isSealed && {
+        sealing: {
+          clock: systemClock,
+          ...{ domain: "example.org", authservId },
+          keyring: {
+            dkimKeys: async (domain) => [{ domain, ...key, publicKey: "" }],
+            dkimSign: async (_domain, _selector, input) => signOctets(key, Buffer.from(input)),
+          },
+        },
+      }),
+      judge: {
+        ...trustingJudge,
+        judge: async ({ decision }) => ({ verdicts: [verdict], decision, steps: [] }),
+      },
+    };
+    const [link, hubLink] = linkPair();
+    serve(hubLink, ports);
+    house = { ...house, link, hubLink };
+    const deposit = depositTo([to]);
+    const outcome = isAcknowledged ? handSealed(sealed(deposit, octets)) : hand(deposit, octets);
+    assert.equal(codeOf(await outcome), "committed");
+    return house.store.messages.read(deposit.id);
+  }
+
+  for (const isAcknowledged of [false, true]) {
+    const way = isAcknowledged ? "from the sealed spool" : "over the link";
+    test(`bears a seal of ours over what is kept, ${way}`, async () => {
+      const whole = await kept(team, true, isAcknowledged);
+      const header = parseHeader(whole);
+      const digests = bodyDigests(header);
+      digests.write(whole.subarray(header.end));
+      digests.finish();
+      const resolver = zoneResolver(zoneOf([key]));
+      const ports = { resolver, nowMs: Date.now(), trustedSealers: [] };
+      const found = await checkArc({ header, digests }, ports);
+      assert.deepEqual([found.result, found.sealers], ["pass", ["example.org"]], found.why);
+      assert.match(whole.toString("latin1"), /^Return-Path: .*\r\nAuthentication-Results: /);
+    });
+  }
+
+  test("bears none unless that is wanted, nor does mail for people here", async () => {
+    assert.ok(!(await kept(team, false)).includes("ARC-Seal"));
+    assert.ok(!(await kept(ana, true)).includes("ARC-Seal"));
   });
 });
 

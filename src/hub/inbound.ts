@@ -10,14 +10,17 @@ import type { Directory } from "#contracts/directory";
 import type { LinkStream } from "#contracts/link";
 import { openSealed, type SealPrivateKeys } from "#contracts/sealed";
 import type { Acceptance, Delivery, NewQueueItem, StagedContent, Store } from "#contracts/store";
+import type { Source } from "#model/connection";
 import type { Decision } from "#model/decision";
 import type { Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
 import type { Verdict } from "#model/verdict";
 import { decide, replyTo } from "#policy";
+import { type SealingWriter, type SealPorts, sealingWriter } from "./arc-seal.ts";
 import { type CheckedWriter, checkedWriter } from "./checked-writer.ts";
 import type { HubEvents } from "./events.ts";
 import type { Judge } from "./judge.ts";
+import type { ReportCollector } from "./reports/index.ts";
 import { readAsked, readDeposit, readDepositEnd } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
 import { inboundHead } from "./stamp.ts";
@@ -34,6 +37,9 @@ export interface InboundPorts {
   /** Octets of sealed messages that are held while they are opened, over all streams. */
   readonly sealedRoom: { heldBytes: number; readonly maxBytes: number };
   readonly judge: Judge;
+  /** Seals what is forwarded elsewhere; absent: nothing is sealed. */
+  readonly sealing?: SealPorts;
+  readonly reports: ReportCollector;
   /** authserv-id of Authentication-Results (RFC 8601 §2.5). */
   readonly authservId: string;
   /** Called when something was queued for elsewhere. */
@@ -42,6 +48,8 @@ export interface InboundPorts {
 
 interface Arriving {
   readonly writer: CheckedWriter;
+  /** Of a message that is forwarded, where such are sealed. */
+  readonly sealing?: SealingWriter;
   /** The sender has had its 250 from the sealed spool: what cannot be delivered must come back. */
   readonly isAcknowledged: boolean;
 }
@@ -51,7 +59,8 @@ export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
   const deposit = readDeposit(stream.header);
   if (!deposit.ok) return misshapen(stream, "edge-smtp", ports.events);
   const { id } = deposit.value;
-  const writer = checkedWriter(ports.store.stage(), ports.authservId, ports.judge.startBytes);
+  const arriving = arrivingOf(deposit.value, ports, false);
+  const { writer } = arriving;
   const settled = Promise.withResolvers<void>();
   // From the first octet on: a question about it may overtake its end on another connection.
   ports.underWay.set(id, settled.promise);
@@ -71,7 +80,7 @@ export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
     },
     end(trailer) {
       isWhole = true;
-      const outcome = finish(deposit.value, trailer, { writer, isAcknowledged: false }, ports);
+      const outcome = finish(deposit.value, trailer, arriving, ports);
       void answer(stream, id, outcome, ports).finally(settle);
     },
   });
@@ -121,9 +130,23 @@ async function unseal(
     else ports.events.sealedUnreadable(opened.fault);
     return refused({ code: 554, status: "5.6.0", text: "sealed message cannot be opened" });
   }
-  const writer = checkedWriter(ports.store.stage(), ports.authservId, ports.judge.startBytes);
-  for (const piece of opened.value.content) await writer.write(piece);
-  return finish(deposit.value, opened.value.trailer, { writer, isAcknowledged: true }, ports);
+  const arriving = arrivingOf(deposit.value, ports, true);
+  for (const piece of opened.value.content) await arriving.writer.write(piece);
+  return finish(deposit.value, opened.value.trailer, arriving, ports);
+}
+
+function arrivingOf(
+  { envelope }: Deposit,
+  { store, directory, authservId, judge, sealing: ports }: InboundPorts,
+  isAcknowledged: boolean,
+): Arriving {
+  const isForwarded = envelope.recipients.some(({ path }) =>
+    directory.resolve(path).some(({ kind }) => kind !== "account"),
+  );
+  const staging = store.stage();
+  const sealing = ports && isForwarded ? sealingWriter(staging, ports) : undefined;
+  const writer = checkedWriter(sealing ?? staging, authservId, judge.startBytes);
+  return { writer, isAcknowledged, ...(sealing && { sealing }) };
 }
 
 /** Answers whether a transaction is kept; one that is being committed now is waited for. */
@@ -198,7 +221,8 @@ async function finish(
       source,
     });
     const steps = [...deposit.steps, ...end.value.steps, ...judged.steps];
-    return await commit({ ...deposit, ...judged, steps }, staged, isAcknowledged, ports);
+    const whole = { ...deposit, ...judged, source, steps };
+    return await commit(whole, staged, arriving, ports);
   } catch (error) {
     if (error instanceof Full) {
       return refused({ code: 452, status: "4.3.1", text: "insufficient system storage" });
@@ -231,12 +255,13 @@ function misfit(isAcknowledged: boolean, text: string): Reply {
 interface JudgedDeposit extends Deposit {
   readonly verdicts: readonly Verdict[];
   readonly decision: Decision;
+  readonly source: Source;
 }
 
 async function commit(
   deposit: JudgedDeposit,
   content: StagedContent,
-  isAcknowledged: boolean,
+  { isAcknowledged, sealing }: Arriving,
   ports: InboundPorts,
 ): Promise<DepositOutcome> {
   const { store, clock } = ports;
@@ -253,6 +278,9 @@ async function commit(
   }
   // The queue finds no way for these, and its notice tells the sender.
   for (const gone of nobody) queue.push(queueItem(deposit, gone, gone.path, ports));
+  const head = inboundHead(deposit, deposit.verdicts, ports.authservId);
+  // Copies for mailboxes here carry it too: they share their octets with what is forwarded.
+  const seal = queue.length === 0 ? "" : ((await sealing?.seal(deposit.verdicts)) ?? "");
   const acceptedAtMs = clock.nowMs();
   const acceptance: Acceptance = {
     id: deposit.id,
@@ -261,7 +289,7 @@ async function commit(
     envelope: deposit.envelope,
     verdicts: deposit.verdicts,
     decision,
-    head: inboundHead(deposit, deposit.verdicts, ports.authservId),
+    head: Buffer.concat([head, Buffer.from(seal)]),
     content,
     acceptedAtMs,
     steps: deposit.steps,
@@ -273,9 +301,24 @@ async function commit(
     const committedAtMs = clock.nowMs();
     ports.events.accepted(acceptance, deposit.receivedAtMs, committedAtMs);
     ports.measures.accepted(acceptance, committedAtMs);
+    noteForReports(deposit, acceptedAtMs, ports);
   }
   if (queue.length > 0) ports.queued();
   return { committed: true, repeated };
+}
+
+function noteForReports(deposit: JudgedDeposit, atMs: number, { reports }: InboundPorts): void {
+  const { id: kept, envelope, verdicts, decision, source } = deposit;
+  const recipients = envelope.recipients.map(({ path }) => path);
+  reports.note({
+    kept,
+    atMs,
+    verdicts,
+    decision,
+    source,
+    reversePath: envelope.reversePath,
+    recipients,
+  });
 }
 
 function expand(

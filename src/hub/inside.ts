@@ -12,6 +12,7 @@ import type { DirectoryAdmin } from "#directory";
 import type { OpenStore } from "#store";
 import type { HubEvents } from "./events.ts";
 import type { LogSigner } from "./log-signer.ts";
+import type { Reports } from "./reports/index.ts";
 import type { HubSettings } from "./settings.ts";
 import type { StoreMeasures } from "./store-events.ts";
 
@@ -29,6 +30,7 @@ export interface Inside {
   readonly directory: Directory & DirectoryAdmin;
   readonly keyring: Keyring;
   readonly signer: LogSigner;
+  readonly reports: Reports;
 }
 
 /** A file of the hub's own folder, as text. */

@@ -1,7 +1,6 @@
 /** What the inside makes of a message that an edge checked: who sent it, and is it wanted? */
 
 import { Buffer } from "node:buffer";
-import { domainToASCII } from "node:url";
 import type { Clock } from "#base/clock";
 import { type Net, systemNet } from "#base/net";
 import type { Values } from "#base/parameters";
@@ -12,14 +11,7 @@ import type { DirectoryAdmin } from "#directory";
 import { formatResult } from "#formats/auth-results";
 import { parseHeader } from "#formats/message";
 import { type Author, readAuthor } from "#identity/author";
-import {
-  assessSender,
-  foldName,
-  type LookAlikes,
-  lookAlikes,
-  type MessageFacts,
-  messageFacts,
-} from "#identity/sender";
+import { assessSender, type MessageFacts, messageFacts } from "#identity/sender";
 import type { Source } from "#model/connection";
 import type { Decision } from "#model/decision";
 import type { TraceStep } from "#model/trace";
@@ -32,6 +24,7 @@ import {
   spamFilterOf,
   type spamFilterParameters,
 } from "#transport/spam-filter";
+import { type OwnNames, ownNames } from "./own-names.ts";
 
 export interface JudgingSettings extends Values<typeof spamParameters> {
   readonly filter: Values<typeof spamFilterParameters>;
@@ -70,23 +63,25 @@ export interface JudgePorts {
   readonly net?: Net;
 }
 
-/** Enough for a header and the first words; a longer header is not judged (`CheckedWriter`). */
-const sampleBytes = 65_536;
+/** As long as a header may be (`CheckedWriter`): a From behind what is read would be seen by nobody. */
+const headerBytes = 262_144;
+/** Of what follows it: enough for the first words. */
+const wordsBytes = 65_536;
 
 /** @throws Misconfigured when the spam filter has no address */
 export function createJudge(ports: JudgePorts): Judge {
   const { settings, clock, net = systemNet } = ports;
   const filter = spamFilterOf(settings.filter);
-  const own = ownNames(ports);
+  const own = ownNames(ports.directory, settings.partners);
   const allowed = new Set(settings.allow.map((one) => one.toLowerCase()));
   return {
-    startBytes: Math.max(sampleBytes, filter?.maxBytes ?? 0),
+    startBytes: Math.max(headerBytes + wordsBytes, filter?.maxBytes ?? 0),
     async judge(arrived) {
       const octets = Buffer.concat(arrived.start);
       const header = parseHeader(octets);
       const asked = filter === undefined ? undefined : ask(filter, arrived, { net, clock });
       const author = readAuthor(header);
-      const message = messageFacts(header, octets);
+      const message = messageFacts(header, octets.subarray(0, header.end + wordsBytes));
       const contact = await contactWith(author, arrived.deposit, ports);
       const sender = assess({ arrived, author, message }, contact, own(), ports.directory);
       const answer = await asked;
@@ -128,6 +123,7 @@ function ask(
     octets: sizeBytes > filter.maxBytes ? [] : start,
     sizeBytes,
     clientAddress: connection.clientAddress,
+    ...(connection.reverseName !== undefined && { clientName: connection.reverseName }),
     helo: connection.helo,
     mailFrom: envelope.reversePath,
     recipients: envelope.recipients.map(({ path }) => path),
@@ -135,31 +131,6 @@ function ask(
     receivedBy,
   };
   return askSpamFilter(filter, mail, ports);
-}
-
-/** What of us somebody may pretend to be. */
-interface OwnNames {
-  readonly known: LookAlikes;
-  readonly people: ReadonlySet<string>;
-}
-
-/** Worked out again only when the directory has changed. */
-function ownNames({ directory, settings }: JudgePorts): () => OwnNames {
-  let names: OwnNames | undefined;
-  directory.onChange(() => {
-    names = undefined;
-  });
-  return () => {
-    names ??= {
-      known: lookAlikes(
-        [...directory.domains().map(({ name }) => name), ...settings.partners].map((name) =>
-          domainToASCII(name.toLowerCase()),
-        ),
-      ),
-      people: new Set(directory.accounts().map(({ displayName }) => foldName(displayName))),
-    };
-    return names;
-  };
 }
 
 /** Has anybody among the recipients heard of the author, or written to him? */

@@ -38,6 +38,7 @@ function house(): {
     clock: { nowMs: () => 0 },
     events: { submitted: none },
     measures: { accepted: none },
+    names: () => ({ known: { find: none }, people: new Map([["ben", ["ben"]]]) }),
     hostname: "mail.example.org",
     queued: none,
   };

@@ -12,10 +12,13 @@ import type { Submission } from "#contracts/submission";
 import { parseAddressList } from "#formats/address";
 import { formatDate } from "#formats/date";
 import { fields, type Header, parseHeader, valueOf } from "#formats/message";
+import { readAuthor } from "#identity/author";
+import { assessSender } from "#identity/sender";
 import type { Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
 import type { SenderVerdict } from "#model/verdict";
 import type { HubEvents } from "./events.ts";
+import type { OwnNames } from "./own-names.ts";
 import { foreignResultsFilter } from "./own-results.ts";
 import { signatures } from "./sign.ts";
 import { submissionReceived } from "./stamp.ts";
@@ -28,6 +31,7 @@ export interface OutboundPorts {
   readonly random: Random;
   readonly events: HubEvents;
   readonly measures: DeliveryMeasures;
+  readonly names: () => OwnNames;
   readonly hostname: string;
   readonly queued: () => void;
 }
@@ -50,7 +54,8 @@ export async function submit(given: Submission, ports: OutboundPorts): Promise<R
     const staged = await stage(submission.octets, ports.store);
     const received = submissionReceived(submission, ports.hostname);
     const head = Buffer.from(received + signed + missing, "utf8");
-    await commit(submission, { content: staged, head }, plan, ports);
+    const sender = senderOf(submission, header, ports);
+    await commit(submission, { content: staged, head, sender }, plan, ports);
     return accepted;
   } catch (error) {
     if (error instanceof Full) {
@@ -103,15 +108,16 @@ function refuseSender(
   if (header.truncated || header.end > maxHeaderBytes) {
     return { code: 552, status: "5.3.4", text: "the header of the message is too large" };
   }
-  const [from, another] = valuesOf(header, "from");
-  if (from === undefined || another !== undefined) {
-    return { code: 550, status: "5.6.0", text: "a message needs exactly one From field" };
+  // Whatever a lenient program might read as another author must not leave in our name.
+  const author = readAuthor(header);
+  if (author.kind !== "one") {
+    return { code: 550, status: "5.6.0", text: "From must name one address, plainly written" };
   }
-  const authors = parseAddressList(from);
-  const senders = valuesOf(header, "sender").flatMap((value) => parseAddressList(value));
-  const all = [...authors, ...senders];
-  // An empty From, such as a group without members, binds nobody: RFC 6854 is not for our people.
-  if (authors.length === 0 || all.length > 20 || !all.every(({ email }) => may(email))) {
+  const senders = ["sender", "resent-from", "resent-sender"]
+    .flatMap((name) => valuesOf(header, name))
+    .flatMap((value) => parseAddressList(value));
+  const all = [author.address, ...senders.map(({ email }) => email)];
+  if (all.length > 20 || !all.every(may)) {
     return { code: 550, status: "5.7.1", text: "this login may not send as that From address" };
   }
   return undefined;
@@ -203,7 +209,27 @@ async function stage(octets: readonly Uint8Array[], store: Store): Promise<Stage
   }
 }
 
-/** What is written here needs no check of where it comes from. */
+/** The login vouches for the address; whose name stands before it is another matter (CAP-104). */
+function senderOf(submission: Submission, header: Header, ports: OutboundPorts): SenderVerdict {
+  const { known, people } = ports.names();
+  const login = submission.connection.authenticated ?? "";
+  return assessSender({
+    author: readAuthor(header),
+    verdicts: [{ method: "auth", result: "pass", login }],
+    source: "direct",
+    isPartner: false,
+    isOurs: () => true, // the address was found to be the login's own
+    known,
+    isNameOfOurs: (folded) => people.get(folded)?.some((id) => id !== submission.account) ?? false,
+    subject: "",
+    textSample: "",
+    replyTo: [],
+    isList: false,
+    isFirstContact: false,
+  });
+}
+
+/** What the system writes itself needs no check of where it comes from. */
 export function internalSender(address: string): SenderVerdict {
   const text = "Inside your organisation.";
   return { method: "sender", result: "internal", origin: "inside", address, text, evidence: [] };
@@ -211,11 +237,15 @@ export function internalSender(address: string): SenderVerdict {
 
 async function commit(
   submission: Submission,
-  message: { readonly content: StagedContent; readonly head: Uint8Array },
+  message: {
+    readonly content: StagedContent;
+    readonly head: Uint8Array;
+    readonly sender: SenderVerdict;
+  },
   plan: Plan,
   ports: OutboundPorts,
 ): Promise<void> {
-  const { content, head } = message;
+  const { content, head, sender } = message;
   const { connection, envelope, id } = submission;
   const login = connection.authenticated ?? "";
   const acceptedAtMs = ports.clock.nowMs();
@@ -224,7 +254,7 @@ async function commit(
     direction: "submission",
     connection,
     envelope,
-    verdicts: [{ method: "auth", result: "pass", login }, internalSender(login)],
+    verdicts: [{ method: "auth", result: "pass", login }, sender],
     decision: { disposition: "accept", opinions: [] },
     head,
     content,

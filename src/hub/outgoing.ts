@@ -1,17 +1,42 @@
 /** Mail that leaves: submissions committed, the queue run, notices written, all through the edge. */
 
 import { hash } from "node:crypto";
+import { Misconfigured } from "#base/errors";
 import { defaultsOf } from "#base/parameters";
 import type { Submit } from "#contracts/submission";
+import { parseHeader } from "#formats/message";
+import type { MessageId } from "#model/mailbox";
+import type { TraceStep } from "#model/trace";
 import { createQueue, type Notice } from "#transport/queue";
 import { smtpClientParameters, timeoutsOf } from "#transport/smtp-client";
 import type { Edges } from "./edges.ts";
 import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
 import type { Inside } from "./inside.ts";
-import { type OutboundPorts, submit } from "./outbound.ts";
+import { internalSender, type OutboundPorts, submit } from "./outbound.ts";
+import { ownNames } from "./own-names.ts";
+import { signatures } from "./sign.ts";
+
+/** Mail that we write ourselves. */
+export interface OwnMail {
+  /** 32 hexadecimal digits; the same id is committed once. */
+  readonly id: MessageId;
+  readonly reversePath: string;
+  readonly recipients: readonly string[];
+  /** Whose it is, in the trace and for readers here. */
+  readonly sender: string;
+  readonly content: Uint8Array;
+  /** For the trace. */
+  readonly step: Pick<TraceStep, "step" | "text">;
+}
 
 export interface Outgoing extends AsyncDisposable {
   readonly submit: Submit;
+  /**
+   * Signs for the sender's domain, delivers inside and queues the rest, in one commit.
+   *
+   * @throws Misconfigured without a DKIM key of that domain
+   */
+  readonly sendOwn: (own: OwnMail) => Promise<void>;
   /** Something may be due now. */
   readonly wake: () => void;
 }
@@ -34,6 +59,7 @@ export function startOutgoing(inside: Inside, edges: Edges): Outgoing {
   });
   const ports: OutboundPorts = {
     ...inside,
+    names: ownNames(inside.directory, settings.judging.partners),
     hostname: settings.hostname,
     queued: () => queue.wake(),
   };
@@ -45,6 +71,10 @@ export function startOutgoing(inside: Inside, edges: Edges): Outgoing {
   const started = queue.start();
   return {
     submit: (submission) => submit(submission, ports),
+    async sendOwn(own) {
+      await commitOwn(own, await signedHead(own, inside), inside);
+      queue.wake();
+    },
     wake: () => queue.wake(),
     async [Symbol.asyncDispose]() {
       stopListening();
@@ -54,21 +84,44 @@ export function startOutgoing(inside: Inside, edges: Edges): Outgoing {
   };
 }
 
-/** A notice goes to its reader's mailbox, or out, in one commit; its id makes it happen once. */
-async function commitNotice(notice: Notice, inside: Inside): Promise<void> {
+/** A notice goes to its reader's mailbox, or out; its id makes it happen once. */
+function commitNotice(notice: Notice, inside: Inside): Promise<void> {
+  const own = {
+    id: notice.id,
+    reversePath: "",
+    recipients: [notice.to],
+    sender: `mailer-daemon@${inside.settings.hostname}`,
+    content: notice.content,
+    step: { step: "bounced", text: `${notice.kind} notice about ${notice.item.recipient}` },
+  };
+  return commitOwn(own, Buffer.alloc(0), inside);
+}
+
+async function signedHead({ sender, content }: OwnMail, inside: Inside): Promise<Buffer> {
+  const domain = domainOf(sender);
+  const unsigned = { octets: [content], header: parseHeader(content), missing: "" };
+  const fields = await signatures(unsigned, domain, inside);
+  if (fields === "") throw new Misconfigured(`there is no DKIM key of ${domain}`);
+  return Buffer.from(fields);
+}
+
+async function commitOwn(own: OwnMail, head: Buffer, inside: Inside): Promise<void> {
   const { store, directory, clock, settings } = inside;
   const writer = store.stage();
-  await writer.write(notice.content);
+  await writer.write(own.content);
   const content = await writer.finish();
   const nowMs = clock.nowMs();
-  const destinations = directory.resolve(notice.to);
-  const itemId = (address: string): string =>
-    hash("sha256", `${notice.id}\0${address}`).slice(0, 32);
-  const elsewhere = directory.isLocalDomain(domainOf(notice.to))
-    ? destinations.flatMap((one) => (one.kind === "elsewhere" ? [one.address] : []))
-    : [notice.to];
+  const accounts = new Set<string>();
+  const elsewhere = new Set<string>();
+  for (const to of own.recipients) {
+    for (const one of directory.resolve(to)) {
+      if (one.kind === "account") accounts.add(one.account);
+      else elsewhere.add(one.address);
+    }
+    if (!directory.isLocalDomain(domainOf(to))) elsewhere.add(to);
+  }
   await store.accept({
-    id: notice.id,
+    id: own.id,
     direction: "notice",
     connection: {
       listener: "queue",
@@ -77,30 +130,22 @@ async function commitNotice(notice: Notice, inside: Inside): Promise<void> {
       helo: settings.hostname,
       extended: true,
     },
-    envelope: { reversePath: "", recipients: [{ path: notice.to }] },
-    verdicts: [],
+    envelope: {
+      reversePath: own.reversePath,
+      recipients: own.recipients.map((path) => ({ path })),
+    },
+    verdicts: [internalSender(own.sender)],
     decision: { disposition: "accept", opinions: [] },
-    head: Buffer.alloc(0),
+    head,
     content,
     acceptedAtMs: nowMs,
-    steps: [
-      {
-        atMs: nowMs,
-        program: "hub",
-        step: "bounced",
-        text: `${notice.kind} notice about ${notice.item.recipient}`,
-      },
-    ],
-    deliveries: destinations.flatMap((one) =>
-      one.kind === "account"
-        ? [{ account: one.account, mailbox: "inbox" as const, flags: [] }]
-        : [],
-    ),
-    queue: elsewhere.map((recipient) => ({
-      id: itemId(recipient),
-      reversePath: "",
+    steps: [{ atMs: nowMs, program: "hub", ...own.step }],
+    deliveries: [...accounts].map((account) => ({ account, mailbox: "inbox", flags: [] })),
+    queue: [...elsewhere].map((recipient) => ({
+      id: hash("sha256", `${own.id}\0${recipient}`).slice(0, 32),
+      reversePath: own.reversePath,
       recipient,
-      wishes: { notify: ["never"] as const },
+      wishes: { notify: ["never"] },
       utf8: false,
       queuedAtMs: nowMs,
       nextAttemptAtMs: nowMs,

@@ -35,6 +35,24 @@ describe("foreignResultsFilter()", () => {
       others + subject + body,
       3,
     ],
+    [
+      "one with its colon in the next line",
+      `Authentication-Results\r\n : ${authservId}; dkim=pass\r\n${subject}`,
+      subject,
+      1,
+    ],
+    [
+      "one with an odd octet in its name",
+      `Authentication-Results\u00a0: ${authservId}; dkim=pass\r\n${subject}`,
+      subject,
+      1,
+    ],
+    [
+      "one with a final dot",
+      `Authentication-Results: ${authservId}.; dkim=pass\r\n${subject}`,
+      subject,
+      1,
+    ],
     ["one without a body behind it", subject + forged, subject, 1],
     ["nothing at all", "", "", 0],
   ];

@@ -2,7 +2,14 @@
 
 import { buffer } from "#base/bytes";
 import { claimsAuthservId } from "#formats/auth-results";
-import { fields, headerEnd, parseHeader, valueOf } from "#formats/message";
+import {
+  type Field,
+  type Header,
+  headerEnd,
+  parseHeader,
+  rawField,
+  valueOf,
+} from "#formats/message";
 
 /** As much header as is looked at; a longer one is judged by its start. */
 const maxHeaderBytes = 262_144;
@@ -57,6 +64,17 @@ export function foreignResultsFilter(authservId: string): ForeignResultsFilter {
   };
 }
 
+const fieldName = "authentication-results";
+
+/** What stands behind the name, however oddly that is written: some reader may take it for one. */
+function resultsIn(header: Header, field: Field): string | undefined {
+  if (field.key === fieldName) return valueOf(header, field);
+  const raw = rawField(header, field).toString("latin1");
+  const colon = raw.indexOf(":");
+  const name = raw.slice(0, Math.max(colon, 0)).replace(/[^!-~]+/g, "");
+  return name.toLowerCase() === fieldName ? raw.slice(colon + 1) : undefined;
+}
+
 /** The octets cut at every field that claims our name; one piece when there is none. */
 function without(
   octets: Uint8Array,
@@ -71,8 +89,9 @@ function without(
   const header = parseHeader(octets);
   const pieces: Uint8Array[] = [];
   let from = 0;
-  for (const field of fields(header, "authentication-results")) {
-    if (!claimsAuthservId(valueOf(header, field), authservId)) continue;
+  for (const field of header.fields) {
+    const value = resultsIn(header, field);
+    if (value === undefined || !claimsAuthservId(value, authservId)) continue;
     pieces.push(octets.subarray(from, field.start));
     from = field.end;
   }

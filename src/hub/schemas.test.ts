@@ -98,6 +98,7 @@ describe("readDeposit()", () => {
     ["more", 1],
     ["__proto__", { id }],
     ["connection.clientAddress", "1.2.3.256"],
+    ["connection.reverseName", "a.example\r\nX: y"],
     ["connection.clientPort", 65_536],
     ["connection.clientPort", -1],
     ["connection.clientPort", 25.5],

@@ -4,7 +4,7 @@ import { parseIp } from "#base/ip";
 import type { Sample } from "#base/measures";
 import { accept, type Result, refuse } from "#base/result";
 import type { Deposit, DepositEnd } from "#contracts/deposit";
-import type { Refusal } from "#contracts/store";
+import type { Refusal, RefusedFor } from "#contracts/store";
 import type { Connection, Source, TlsFacts } from "#model/connection";
 import { type Decision, dispositions, type Opinion } from "#model/decision";
 import type { Envelope, Recipient } from "#model/envelope";
@@ -55,7 +55,7 @@ const connection = object<Omit<Connection, "authenticated">>(
     helo: words,
     extended: isBoolean,
   },
-  { tls, viaProxy: isBoolean },
+  { tls, viaProxy: isBoolean, reverseName: matching(/^[a-z0-9.-]{1,255}$/) },
 );
 
 const recipient = object<Recipient>(
@@ -80,6 +80,8 @@ const steps = list(
 const disposition = oneOf(...dispositions);
 const opinion = object<Opinion>({ stage: words, disposition, because: words }, { status: words });
 
+const decision = object<Decision>({ disposition, opinions: list(opinion, 20) });
+
 const deposit = object<Deposit>({
   id,
   receivedBy: matching(/^[A-Za-z0-9.:[\]-]{1,255}$/),
@@ -100,20 +102,26 @@ const depositEnd = object<DepositEnd>({
   contentId: sha256,
   sizeBytes: wholeUpTo(Number.MAX_SAFE_INTEGER),
   verdicts: list(edgeVerdict, 20),
-  decision: object<Decision>({ disposition, opinions: list(opinion, 20) }),
+  decision,
   source,
   steps,
 });
 
-const refusal = object<Refusal>({
-  id,
-  atMs: moment,
-  connection,
-  reversePath: path,
-  recipients: list(path, 1000),
-  reply: object<Reply>({ code: isNumber, text: either(words, list(words, 20)) }, { status: words }),
-  steps,
-});
+const refusal = object<Refusal>(
+  {
+    id,
+    atMs: moment,
+    connection,
+    reversePath: path,
+    recipients: list(path, 1000),
+    reply: object<Reply>(
+      { code: isNumber, text: either(words, list(words, 20)) },
+      { status: words },
+    ),
+    steps,
+  },
+  { judged: object<RefusedFor>({ verdicts: list(edgeVerdict, 20), source, decision }) },
+);
 
 const sample = object<Sample>({
   name: matching(/^[a-z][a-z0-9_]{0,100}$/),

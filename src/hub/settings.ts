@@ -5,6 +5,7 @@ import type { Endpoint } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { PolicySnapshot } from "#contracts/deposit";
 import type { directoryParameters } from "#directory";
+import type { reportParameters } from "#hub/report-settings";
 import type { storeParameters } from "#store";
 import type { backupParameters } from "#store/backup";
 import type { queueParameters } from "#transport/queue";
@@ -51,6 +52,8 @@ export interface HubSettings {
   readonly adminSecretFile: string;
   /** What the edge is told of who is believed, and what follows from its verdicts. */
   readonly identity: Pick<PolicySnapshot, "ownRelays" | "trustedSealers" | "praMode" | "rules">;
+  /** Whether forwarded mail gets an ARC set of ours. */
+  readonly arcSeal: boolean;
   readonly judging: JudgingSettings;
   readonly smtp: Values<typeof smtpParameters>;
   readonly imap: Values<typeof imapParameters>;
@@ -58,4 +61,5 @@ export interface HubSettings {
   readonly directory: Values<typeof directoryParameters>;
   readonly store: Values<typeof storeParameters>;
   readonly backup: Values<typeof backupParameters>;
+  readonly reports: Values<typeof reportParameters>;
 }

@@ -14,14 +14,21 @@ import { openStore } from "#store";
 import { backupEvents } from "./backup-events.ts";
 import { type Backups, completeBackupSettings, startBackups } from "./backups.ts";
 import { startDoors } from "./doors.ts";
-import { startEdges } from "./edges.ts";
+import { type Edges, startEdges } from "./edges.ts";
+import { resolverThroughEdge } from "./egress.ts";
 import { hubEvents } from "./events.ts";
 import type { Inside } from "./inside.ts";
 import { startHistory } from "./ledger-history.ts";
 import { logSigner } from "./log-signer.ts";
 import { type Maintenance, startMaintenance } from "./maintenance.ts";
 import { maintenanceEvents } from "./maintenance-events.ts";
-import { startOutgoing } from "./outgoing.ts";
+import { type Outgoing, startOutgoing } from "./outgoing.ts";
+import {
+  completeReportSettings,
+  openReports,
+  type ReportPorts,
+  type Reports,
+} from "./reports/index.ts";
 import type { HubSettings } from "./settings.ts";
 import { storeMeasures } from "./store-events.ts";
 
@@ -64,10 +71,12 @@ export async function startHub(
     directory,
     keyring,
     signer: await logSigner(keyring),
+    reports: reportsOf(settings, { ...common, store }),
   };
   const edges = startEdges(inside, announce);
   const history = startHistory(inside, edges);
   const outgoing = startOutgoing(inside, edges);
+  beginReports(inside, edges, outgoing);
   const maintenance = maintenanceOf(inside);
   const backups = backupsOf(inside);
   const keeping = { maintenance, history, backups };
@@ -79,6 +88,7 @@ export async function startHub(
       maintenance[Symbol.dispose]();
       await backups[Symbol.asyncDispose]();
       await doors[Symbol.asyncDispose]();
+      await inside.reports[Symbol.asyncDispose]();
       await outgoing[Symbol.asyncDispose]();
       await history[Symbol.asyncDispose]();
       await edges[Symbol.asyncDispose]();
@@ -86,6 +96,17 @@ export async function startHub(
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+function reportsOf({ folder, reports, domain }: HubSettings, ports: ReportParts): Reports {
+  return openReports({ ...ports, folder, settings: completeReportSettings(reports, domain) });
+}
+
+type ReportParts = Omit<ReportPorts, "folder" | "settings">;
+
+function beginReports({ reports, clock }: Inside, edges: Edges, { sendOwn }: Outgoing): void {
+  const resolver = resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock);
+  reports.begin({ resolver, sendOwn });
 }
 
 function maintenanceOf(inside: Inside): Maintenance {

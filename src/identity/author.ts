@@ -82,7 +82,7 @@ export function readAuthor(header: Header): Author {
 /** Anything but a plain "From:" at the start of a field that some program may take for it. */
 function hidesFrom(header: Header): boolean {
   const bytes = buffer(header.octets);
-  const hasBareCr = holdsBareCr(bytes.subarray(header.start, header.end));
+  const hasBareCr = bareCr.test(bytes.toString("latin1", header.start, header.end));
   return header.fields.some((one) => {
     const isPlain = plainName.test(one.name);
     if (isPlain && !hasBareCr) {
@@ -97,12 +97,7 @@ function hidesFrom(header: Header): boolean {
 
 const plainName = /^[!-~]+$/;
 
-function holdsBareCr(bytes: Buffer): boolean {
-  for (let at = bytes.indexOf(0x0d); at >= 0; at = bytes.indexOf(0x0d, at + 1)) {
-    if (bytes[at + 1] !== 0x0a) return true;
-  }
-  return false;
-}
+const bareCr = /\r(?!\n)/;
 
 /** Is it "From:" to whoever skips white space, controls and 8-bit octets? */
 function seemsFrom(line: string): boolean {
@@ -170,7 +165,9 @@ function strictAddress(text: string): string | null {
 /** Some programs decode words first, and some see through quotes: no address may come of that. */
 function staysSame(text: string, address: string): boolean {
   const decoded = decodeWords(text);
-  return [decoded, decoded.replace(/["\\]/g, "")].every((form) =>
+  const forms = new Set([decoded, decoded.replace(/["\\]/g, "")]);
+  forms.delete(text); // in that form the address was found, and nothing else
+  return [...forms].every((form) =>
     parseAddressList(form).every(({ email }) => !email.includes("@") || email === address),
   );
 }

@@ -17,6 +17,8 @@ export interface Connection {
   /** IPv4 or IPv6 in text; IPv4-mapped addresses are written as IPv4. */
   readonly clientAddress: string;
   readonly clientPort: number;
+  /** What the DNS calls the address, when that name leads back to it; in lower case. */
+  readonly reverseName?: string;
   /** Argument of EHLO or HELO, untrusted. */
   readonly helo: string;
   /** True for EHLO, false for HELO (RFC 5321 §3.2). */

@@ -9,8 +9,7 @@ import type { Views } from "./views.ts";
 export function noteContacts(views: Views, record: AcceptedRecord): void {
   const { connection, deliveries, envelope } = record;
   const author = record.verdicts.find(isSender);
-  // A forged message does not come from who it says.
-  if (author !== undefined && author.address !== "" && author.result !== "forged") {
+  if (author !== undefined && author.address !== "" && isCredible(author)) {
     for (const account of new Set(deliveries.map((one) => one.account))) {
       note(views, account, author.address, false);
     }
@@ -19,6 +18,11 @@ export function noteContacts(views: Views, record: AcceptedRecord): void {
   const account = accountOf(views, connection.authenticated ?? "");
   if (account === undefined) return;
   for (const { path } of envelope.recipients) note(views, account, path, true);
+}
+
+/** A message that may not come from who it says must not vouch for the next one. */
+function isCredible({ result }: SenderVerdict): boolean {
+  return result !== "forged" && result !== "not-verified";
 }
 
 function note(views: Views, account: AccountId, address: string, wrote: boolean): void {

@@ -45,6 +45,10 @@ const answers: Readonly<Record<string, unknown>> = {
     { selector: "s", name: "s._domainkey.example.org", text: dkim, strings: [dkim] },
   ],
   "/accounts": [{ address: "ana@example.org" }],
+  "/reports/own-sources?domain=example.org&days=30": [
+    { ip: "192.0.2.25", count: 7 },
+    { ip: "203.0.113.201", count: 3 },
+  ],
   "/aliases": [{ address: "dmarc@example.org", targets: ["ana@example.org"] }],
 };
 
@@ -89,6 +93,7 @@ const lines = {
     ...["spf", "wizard", "new.example", "--no-inbound", ...seed2, ...smart],
     ...["--direct-fallback", "--yes", "--json"],
   ],
+  reported: ["--data", data, "spf", "wizard", "example.org", "--yes"],
   replay: ["spf", "wizard", "example.org", "--yes", "--replay", sentMail],
   hostile: ["spf", "show", "hostile.example"],
   wide: ["spf", "show", "wide.example"],
@@ -193,6 +198,10 @@ describe("postern spf", () => {
     assert.equal(code, 0);
     assert.match(stdout, /v=spf1 ip4:203\.0\.113\.0\/28 mx include:_spf\.provider\.example ~all/);
     assert.match(stdout, /Your mail under this record: 40 pass, 2 softfail\.\n +2 from 203/);
+  });
+
+  test("wizard replays what DMARC reports told of our own mail", () => {
+    assert.match(ran("reported").stdout, /Your mail under this record: 7 pass, 3 softfail\./);
   });
 
   test("a thousand includes and control characters end soon, with a finding", () => {

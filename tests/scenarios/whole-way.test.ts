@@ -34,6 +34,8 @@ before(async () => {
     config: `
 [dns]
 servers = ["${host}:${dnsPort}"]
+[spf]
+fail = "reject"
 [egress]
 ports = ["25", "${port}"]
 private = true
@@ -110,7 +112,7 @@ describe("a message from outside", () => {
     assert.match(message, /^Return-Path: <a@good\.example>\r\n/);
     assert.match(
       message,
-      /\r\nAuthentication-Results: mail\.postern\.test;\r\n\tspf=pass[^;]* smtp\.mailfrom=good\.example\r\n/,
+      /\r\nAuthentication-Results: mail\.postern\.test;\r\n\tspf=pass[^;]* smtp\.mailfrom=good\.example;\r\n\tsender-id=pass/,
     );
     assert.match(
       message,

@@ -1,12 +1,12 @@
 /** `postern check message`: everything that the checks of incoming mail say about one file. */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
 import type { Command } from "commander";
 import type { Resolver } from "#base/dns";
+import { parseIp } from "#base/ip";
 import { formatAuthResults } from "#formats/auth-results";
 import { field, type Header, parseHeader, valueOf } from "#formats/message";
-import { parseReceived } from "#formats/received";
 import type { Author } from "#identity/author";
 import { type IdentityRules, identityRules, MessageChecks } from "#identity/checks";
 import { assessSender, lookAlikes, messageFacts } from "#identity/sender";
@@ -24,7 +24,8 @@ import type {
 } from "#model/verdict";
 import { spamConfidence } from "#policy";
 import { ExitError, exitCodes } from "../exit.ts";
-import { textTable } from "../table.ts";
+import { maxMessageBytes, readMessageFile } from "./check-message-file.ts";
+import { explainedText } from "./check-message-text.ts";
 import { type Asked, batch, clockAt, resolverOf } from "./check-shared.ts";
 import { output } from "./shared.ts";
 
@@ -45,8 +46,11 @@ Examples:
   postern check message mail.eml --ip 192.0.2.1 --helo mx.example.net --mail-from a@example.net
   postern check message mail.eml --own-relay 192.0.2.0/24 --at 2026-01-05T10:00:00Z --json
 
-A file named - is standard input. Without --ip, the newest Received field says who sent it; without --mail-from, Return-Path.
-In a batch each line is {"id", "file" or "base64", "ip", "helo", "mailFrom", "at"}.`;
+A file named - is standard input. The line before a message in an mbox is passed over, and the
+line ends of Unix are read as those of mail. Without --ip, the newest Received field that names
+another host than the machine itself and --own-relay says who sent it; without --mail-from,
+Return-Path. In a batch each line is {"id", "file" or "base64", "ip", "helo", "mailFrom", "at"};
+what is not there is taken from the options.`;
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -55,7 +59,7 @@ export function addCheckMessage(check: Command): void {
     .command("message [file]")
     .description("every verdict on a message, the address and host that were judged, and why")
     .option("--ip <address>", "address of the client that sent it")
-    .option("--helo <name>", "its greeting")
+    .option("--helo <name>", "its greeting, with --ip")
     .option("--mail-from <path>", "return path; empty for the null path")
     .option("--dns <host:port>", "resolver; without it that of the machine")
     .option("--at <time>", "judge as of this moment")
@@ -66,10 +70,17 @@ export function addCheckMessage(check: Command): void {
     .action(async (file: string | undefined, options: Options, command: Command) => {
       const rules = rulesOf(options);
       const resolver = resolverOf(options.dns);
-      if (options.batch === true) return batch((asked) => explain(asked, rules, resolver));
       const { ip, helo, mailFrom, at } = options;
-      const found = await explain({ file, ip, helo, mailFrom, at }, rules, resolver);
-      output(command, found, () => textOf(found));
+      const given = { ip, helo, mailFrom, at };
+      if (options.batch !== true) {
+        const found = await explain({ ...given, file }, rules, resolver);
+        return output(command, found, () => explainedText(found));
+      }
+      if (file !== undefined) throw new ExitError(exitCodes.usage, "a batch is standard input");
+      return batch(async (asked) => {
+        if (asked["file"] === "-") throw new ExitError(exitCodes.usage, "- is the batch itself");
+        return await explain({ ...given, ...asked }, rules, resolver);
+      });
     });
 }
 
@@ -85,7 +96,7 @@ function rulesOf({ ownRelay, trustedSealer }: Options): IdentityRules {
   }
 }
 
-interface Explained {
+export interface Explained {
   readonly sender: SenderVerdict;
   readonly source: Source;
   readonly author: Author;
@@ -106,14 +117,18 @@ interface Explained {
 }
 
 async function explain(asked: Asked, rules: IdentityRules, resolver: Resolver): Promise<Explained> {
-  const octets = octetsOf(asked);
+  const octets = await octetsOf(asked);
   const header = parseHeader(octets);
-  const newest = field(header, "received");
-  const hop = newest === undefined ? {} : parseReceived(valueOf(header, newest));
-  const { ip = hop.address, helo = hop.helo ?? "" } = asked;
-  const mailFrom = asked["mailFrom"] ?? returnPath(header);
-  const delivered = { ...(ip !== undefined && { ip }), helo, mailFrom, receiver };
-  const checks = new MessageChecks(delivered, rules, { resolver, clock: clockAt(asked["at"]) });
+  const { ip, helo = "" } = asked;
+  if (ip !== undefined && parseIp(ip) === undefined) {
+    throw new ExitError(exitCodes.usage, `--ip "${ip}" is not an address`);
+  }
+  const mailFrom = bare(asked["mailFrom"] ?? returnPath(header));
+  const delivered = { ip: ip ?? ownAddress, helo, mailFrom, receiver };
+  const checks = new MessageChecks(delivered, ip === undefined ? withOwn(rules) : rules, {
+    resolver,
+    clock: clockAt(asked["at"]),
+  });
   checks.write(octets);
   const { verdicts, source, author } = await checks.finish();
   const facts = messageFacts(header, octets);
@@ -146,24 +161,37 @@ const nobodyOfOurs = {
 /** Name under which results are printed. */
 const receiver = "localhost";
 
-/** Ours: the same as the longest message that a default installation takes. */
-const maxFileBytes = 50 * 1024 * 1024;
+/** Without a client, it is as if the machine itself had handed the file to us: the fields tell. */
+const ownAddress = "127.0.0.1";
 
-function octetsOf({ file, base64 }: Asked): Buffer {
-  if (base64 !== undefined) return Buffer.from(base64, "base64");
-  if (file === undefined) throw new ExitError(exitCodes.usage, "a file is missing; - is stdin");
-  try {
-    const octets = readFileSync(file === "-" ? 0 : file);
-    if (octets.length <= maxFileBytes) return octets;
-  } catch (error) {
-    throw new ExitError(exitCodes.cannotOpen, (error as Error).message);
+function withOwn(rules: IdentityRules): IdentityRules {
+  return { ...rules, ownRelays: [...rules.ownRelays, ...itself] };
+}
+
+const { ownRelays: itself } = identityRules({
+  ownRelays: [ownAddress],
+  trustedSealers: [],
+  praMode: "rfc4407",
+});
+
+async function octetsOf({ file, base64 }: Asked): Promise<Buffer> {
+  if (base64 === undefined) {
+    if (file !== undefined) return await readMessageFile(file);
+    throw new ExitError(exitCodes.usage, "a file is missing; - is standard input");
   }
-  throw new ExitError(exitCodes.cannotOpen, `${file} is larger than any message`);
+  const octets = Buffer.from(base64, "base64");
+  if (octets.length <= maxMessageBytes) return octets;
+  throw new ExitError(exitCodes.cannotOpen, "base64 is larger than any message");
 }
 
 function returnPath(header: Header): string {
   const found = field(header, "return-path");
-  return found === undefined ? "" : valueOf(header, found).replace(/^<|>$/g, "");
+  return found === undefined ? "" : valueOf(header, found);
+}
+
+/** As it stands in the field and in the command, or as people write it. */
+function bare(path: string): string {
+  return path.replace(/^<|>$/g, "");
 }
 
 type ByMethod = Pick<Explained, "spf" | "senderId" | "dkim" | "arc" | "dmarc">;
@@ -184,39 +212,4 @@ function byMethod(verdicts: readonly Verdict[]): ByMethod {
     arc: one("arc"),
     dmarc: one("dmarc"),
   };
-}
-
-function textOf(found: Explained): string {
-  const { sender, source, author, pra, spf, senderId, dkim, arc, dmarc, spam } = found;
-  const rows = [
-    ["author", author.kind === "one" ? author.address : author.why],
-    ["sent by", sourceText(source)],
-    ["responsible", praText(pra)],
-    ["SPF", verdictText(spf)],
-    ["Sender ID", `${verdictText(senderId)} (${senderId.status}, ${senderId.class}; legacy)`],
-    ...dkim.map((one) => ["DKIM", verdictText(one)]),
-    ["ARC", verdictText(arc)],
-    ["DMARC", verdictText(dmarc)],
-    ["state", `${sender.result}, from ${sender.origin}`],
-    ...sender.evidence.map(({ type, text }) => ["evidence", `${type}: ${text}`]),
-    ["spam level", `${spam.level} of 9`],
-    ...spam.reasons.map(({ points, text }) => ["", `${points > 0 ? "+" : ""}${points} ${text}`]),
-  ];
-  return `${found.why}\n\n${textTable(rows)}\n\n${found.authenticationResults}`;
-}
-
-function verdictText({ result, why }: { readonly result: string; readonly why: string }): string {
-  return `${result}: ${why}`;
-}
-
-function sourceText({ kind, address, helo, passed }: Source): string {
-  if (kind === "unknown") return "not known";
-  const through = passed === 0 ? "" : `, through ${passed} relays of ours`;
-  return `${address} (${helo})${through}`;
-}
-
-/** The block of trace fields tells which of several Resent fields is the newest (RFC 4407 §2). */
-function praText(pra: Pra): string {
-  if (pra.kind !== "found") return pra.why;
-  return `${pra.address} by ${pra.header}, below ${pra.traceAbove} trace fields`;
 }

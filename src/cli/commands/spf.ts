@@ -17,11 +17,12 @@ import {
   spfFacts,
   wrapText,
 } from "#identity/spf-advice";
+import { adminClient } from "../admin-client.ts";
 import { readInput } from "../dns-input.ts";
 import { domainArgument } from "../dns-name.ts";
 import { ExitError, exitCodes, say } from "../exit.ts";
 import { resolverOf } from "./check-shared.ts";
-import { output } from "./shared.ts";
+import { dataOf, output } from "./shared.ts";
 import { type AnswerFlags, answersOf, askAnswers } from "./spf-questions.ts";
 
 const examples = `
@@ -34,8 +35,9 @@ Examples:
     --smart-host 203.0.113.1 --direct-fallback --yes
   postern spf wizard example.org --provider _spf.example.net --replay sent.jsonl
 
---replay takes one JSON object a line, {"ip": ..., "helo"?, "mailFrom"?, "count"?}, for example out
-of DMARC reports: the hub does not know the address under which the world saw its mail.
+What the record would do to your mail of the last 30 days is told from the DMARC reports that came
+about it (postern reports list), or from a file: --replay takes one JSON object a line,
+{"ip": ..., "helo"?, "mailFrom"?, "count"?}.
 Exit code 2 when something about the record is wrong.`;
 
 interface WizardOptions extends AnswerFlags {
@@ -92,12 +94,12 @@ async function wizard(domain: string, options: WizardOptions, command: Command):
   if (silent !== undefined) {
     throw new ExitError(exitCodes.tryAgain, `the DNS did not answer for ${silent}`);
   }
-  const mails = options.replay === undefined ? [] : parseMails(await readInput(options.replay));
+  const mails = await sentMails(domain, options.replay, command);
   const asks = options.yes !== true && json !== true && process.stdin.isTTY;
   const answers = asks ? await interview(options, facts) : answersOf(options, facts);
   const plan = await planSpf(answers, facts, resolver, systemClock);
   const replay =
-    options.replay === undefined
+    mails.length === 0
       ? undefined
       : await replaySpf(plan.record, mails, { domain, resolver, clock: systemClock });
   output(command, { answers, ...plan, ...(replay && { replay }) }, () => {
@@ -132,6 +134,22 @@ async function interview(flags: AnswerFlags, facts: SpfFacts): ReturnType<typeof
     return await askAnswers(flags, facts, ask);
   } finally {
     lines.close();
+  }
+}
+
+/** From the file, else as others reported it to the running system; without either, nothing. */
+async function sentMails(
+  domain: string,
+  file: string | undefined,
+  command: Command,
+): Promise<readonly SentMail[]> {
+  if (file !== undefined) return parseMails(await readInput(file));
+  const path = `/reports/own-sources?domain=${encodeURIComponent(domain)}&days=30`;
+  try {
+    return await adminClient(dataOf(command)).get<readonly SentMail[]>(path);
+  } catch (error) {
+    if (error instanceof ExitError) return []; // the wizard serves people without an installation too
+    throw error;
   }
 }
 

@@ -5,6 +5,7 @@ import { dnsParameters } from "#base/dns";
 import type { Parameter } from "#base/parameters";
 import { directoryParameters } from "#directory";
 import { edgeSmtpParameters } from "#edge/smtp";
+import { reportParameters } from "#hub/report-settings";
 import { identityParameters } from "#identity/checks";
 import { keyringParameters } from "#keys/custody";
 import { dmarcParameters, senderIdParameters, spamParameters, spfParameters } from "#policy";
@@ -100,6 +101,7 @@ export interface Tables {
   readonly directory: typeof directoryParameters;
   readonly store: typeof storeParameters;
   readonly backup: typeof backupParameters;
+  readonly reports: typeof reportParameters;
   readonly keyring: typeof keyringParameters;
 }
 
@@ -124,6 +126,7 @@ export const tables: Tables = {
   directory: directoryParameters,
   store: storeParameters,
   backup: backupParameters,
+  reports: reportParameters,
   keyring: keyringParameters,
 };
 

@@ -158,11 +158,12 @@ function hubSettings(installation: Installation): HubSettings {
     directory: config.directory,
     store: config.store,
     backup: config.backup,
+    reports: config.reports,
   };
 }
 
 /** @throws Misconfigured when a relay is no network */
-function judgingSettings(config: Config): Pick<HubSettings, "identity" | "judging"> {
+function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSeal" | "judging"> {
   const { ownRelays, trustedSealers, praMode } = config.identity;
   for (const range of ownRelays) {
     if (parseRange(range) === undefined) {
@@ -176,6 +177,7 @@ function judgingSettings(config: Config): Pick<HubSettings, "identity" | "judgin
       praMode: praMode as HubSettings["identity"]["praMode"],
       rules: { spf: config.spf, dmarc: config.dmarc, senderId: config.senderId } as SenderRules,
     },
+    arcSeal: config.identity.arcSeal,
     judging: { ...config.spam, filter: config.spamFilter },
   };
 }

@@ -14,6 +14,8 @@ export interface EdgeEvents {
   refused(id: string, stage: string, code: number, because: string): void;
   /** What was found out about a message's sender, whatever came of it. */
   checked(verdicts: readonly Verdict[]): void;
+  /** The same signature came to so many messages within an hour. */
+  replayed(id: string, domain: string, messages: number): void;
   /** The link broke under a message; what came of it. */
   rescued(id: string, outcome: "committed" | "sent-again" | "spooled" | "put-off"): void;
   policy(outcome: string, version: number): void;
@@ -29,11 +31,9 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
   const spooled = registry.counter("edge_spooled", "Messages kept sealed until the link is back");
   const wait = registry.histogram("edge_commit_seconds", "From the end of the content to its 250");
   const refusals = registry.counter("edge_refusals", "Refusals, by stage and code");
-  const verdictsSeen = registry.counter(
-    "edge_verdicts",
-    "Verdicts on senders, by method and result",
-  );
+  const seen = registry.counter("edge_verdicts", "Verdicts on senders, by method and result");
   const senderId = registry.counter("edge_sender_id", "Messages validated by Sender ID, by status");
+  const replays = registry.counter("edge_replays", "Messages beyond the replay limit");
   const rescues = registry.counter("edge_rescues", "Messages whose link broke, by outcome");
   const policies = registry.counter("edge_policy", "Policy snapshots pushed, by outcome");
   const version = registry.gauge("edge_policy_version", "Version of the snapshot in force");
@@ -56,9 +56,13 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
     },
     checked(verdicts) {
       for (const verdict of verdicts) {
-        verdictsSeen.add({ method: verdict.method, result: verdict.result });
+        seen.add({ method: verdict.method, result: verdict.result });
         if (verdict.method === "sender-id") senderId.add({ status: verdict.status });
       }
+    },
+    replayed(id, domain, messages) {
+      replays.add();
+      log.write("warn", "edge.replayed", { id, domain, messages });
     },
     rescued(id, outcome) {
       rescues.add({ outcome });
@@ -77,9 +81,8 @@ export function edgeEvents(log: Log, registry: Registry): EdgeEvents {
     spoolFailed: (error) => log.write("error", "edge.spool-failed", { because: String(error) }),
     witnessed(outcome, because) {
       witnessed.add({ outcome });
-      const level = outcome === "cosigned" ? "debug" : "warn";
       const why = because === undefined ? {} : { because: String(because) };
-      log.write(level, "edge.witnessed", { outcome, ...why });
+      log.write(outcome === "cosigned" ? "debug" : "warn", "edge.witnessed", { outcome, ...why });
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Resolver } from "#base/dns";
 import { Unavailable } from "#base/errors";
 import type { Random } from "#base/random";
 import { earlySpf } from "#identity/checks";
+import type { ReplayCounter } from "#identity/replay";
 import type { Connection } from "#model/connection";
 import type { Reply } from "#model/reply";
 import type { SpfVerdict } from "#model/verdict";
@@ -16,10 +17,14 @@ import type { EdgeEvents } from "./events.ts";
 import { deliveredOf, MessageSink } from "./message-sink.ts";
 import type { AddressAnswer, PolicyHolder } from "./policy.ts";
 import type { Refusals } from "./refusals.ts";
+import { confirmedName } from "./reverse-name.ts";
 
 export interface InboundPorts {
   readonly hostname: string;
   readonly receivedLimit: number;
+  /** Messages an hour; 0: any. */
+  readonly replayLimit: number;
+  readonly replays: ReplayCounter;
   readonly policy: PolicyHolder;
   readonly depositor: Depositor;
   readonly refusals: Refusals;
@@ -36,6 +41,8 @@ export interface Dialogue {
   recipientsAtMs: number;
   /** Begun at MAIL, so that the DNS is asked while the client talks; absent for relays of ours. */
   readonly spf: Promise<SpfVerdict> | undefined;
+  /** Begun at MAIL, too; never rejects. */
+  readonly reverseName: Promise<string | undefined>;
 }
 
 const recipientReplies: Readonly<Record<Exclude<AddressAnswer, "known">, Reply>> = {
@@ -80,7 +87,9 @@ export function inbound(ports: InboundPorts): SmtpHandler {
       spf?.catch(() => {}); // looked at when the content has come
       const mailAtMs = clock.nowMs();
       const connectedAtMs = arrivals.of(connection);
-      dialogues.set(connection, { connectedAtMs, mailAtMs, recipientsAtMs: mailAtMs, spf });
+      const reverseName = confirmedName(connection.clientAddress, ports.resolver, clock);
+      const begun = { connectedAtMs, mailAtMs, recipientsAtMs: mailAtMs };
+      dialogues.set(connection, { ...begun, spf, reverseName });
       return undefined;
     },
     recipient(session, path) {

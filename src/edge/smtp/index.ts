@@ -15,6 +15,7 @@ import { parseFingerprint } from "#contracts/link";
 import { acceptLinks, type EdgeLinks } from "#edge/link";
 import { openWitness, type Witness } from "#edge/witness";
 import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
+import { replayCounter } from "#identity/replay";
 import { createSmtpServer, type SmtpServer } from "#transport/smtp-server";
 import { createDepositor } from "./deposit.ts";
 import { egress } from "./egress.ts";
@@ -96,6 +97,8 @@ export async function startEdgeSmtp(
   const handler = inbound({
     hostname: settings.hostname,
     receivedLimit: limits.receivedLimit,
+    replayLimit: limits.replayLimit,
+    replays: replayCounter(clock),
     policy,
     depositor,
     refusals,

@@ -3,6 +3,7 @@
 import type { Buffer } from "node:buffer";
 import type { Deposit } from "#contracts/deposit";
 import { muxDefaults } from "#contracts/link";
+import type { RefusedFor } from "#contracts/store";
 import { formatResult } from "#formats/auth-results";
 import { fields } from "#formats/message";
 import { type Delivered, type Findings, MessageChecks } from "#identity/checks";
@@ -11,6 +12,7 @@ import type { Decision, Opinion } from "#model/decision";
 import type { Reply } from "#model/reply";
 import { isPositive } from "#model/reply";
 import type { TraceStep } from "#model/trace";
+import type { Verdict } from "#model/verdict";
 import { decide, replyTo, weighIdentity } from "#policy";
 import type { ContentFacts, ContentSink, Transaction } from "#transport/smtp-server";
 import type { Handover } from "./deposit.ts";
@@ -34,6 +36,8 @@ export class MessageSink implements ContentSink {
   readonly #transaction: Transaction;
   readonly #steps: TraceStep[];
   readonly #checks: MessageChecks;
+  readonly #reverseName: Promise<string | undefined>;
+  #connection: Connection;
   #held: Buffer[] = [];
   #sizeBytes = 0;
   /** Steps that left with the deposit. */
@@ -41,6 +45,7 @@ export class MessageSink implements ContentSink {
   #handover: Handover | undefined;
   /** The rest is read only to be forgotten, and then this is said. */
   #refusal: Reply | undefined;
+  #judged: RefusedFor | undefined;
   #aborted: string | undefined;
 
   constructor(ports: InboundPorts, transaction: Transaction, dialogue: Dialogue) {
@@ -48,6 +53,8 @@ export class MessageSink implements ContentSink {
     this.#transaction = transaction;
     this.#steps = firstSteps(transaction, dialogue);
     const { connection, envelope } = transaction;
+    this.#connection = connection;
+    this.#reverseName = dialogue.reverseName;
     const delivered = deliveredOf(connection, envelope.reversePath, ports.hostname);
     this.#checks = new MessageChecks(delivered, ports.policy.identity, ports, dialogue.spf);
   }
@@ -92,12 +99,12 @@ export class MessageSink implements ContentSink {
     if (this.#handover !== undefined) {
       return this.#handover.end({ ...end, steps: this.#steps.slice(this.#sentSteps) });
     }
-    return this.#ports.depositor.whole(this.#deposit(), this.#held, { ...end, steps: [] });
+    return this.#ports.depositor.whole(await this.#deposit(), this.#held, { ...end, steps: [] });
   }
 
   /** Larger than may be held: it passes through, and is judged when all of it has been seen. */
   async #startStreaming(): Promise<void> {
-    const handover = await this.#ports.depositor.stream(this.#deposit());
+    const handover = await this.#ports.depositor.stream(await this.#deposit());
     if (this.#aborted !== undefined) return handover.abort(this.#aborted);
     this.#handover = handover;
     const held = this.#held;
@@ -107,8 +114,9 @@ export class MessageSink implements ContentSink {
 
   async #judge(): Promise<Judgement> {
     const { policy, receivedLimit, events } = this.#ports;
-    const findings = await this.#checks.finish();
+    const [findings, { reverseName }] = await Promise.all([this.#checks.finish(), this.#named()]);
     events.checked(findings.verdicts);
+    if (reverseName !== undefined) this.#step("checked", `the client's name is ${reverseName}`);
     for (const text of inWords(findings)) this.#step("checked", text);
     const snapshot = policy.current;
     const opinions: Opinion[] = [];
@@ -116,18 +124,43 @@ export class MessageSink implements ContentSink {
     if (fields(findings.header, "received").length > receivedLimit) {
       opinions.push(looping(receivedLimit));
     }
+    opinions.push(...this.#weighReplay(findings.verdicts));
     const decision = decide(opinions);
     this.#step("decided", `${decision.disposition}: ${decision.opinions[0]?.because ?? ""}`);
     const common = { decision, findings };
+    this.#judged = { verdicts: findings.verdicts.map(inShort), source: findings.source, decision };
     if (snapshot === undefined) return { ...common, refusal: notReady };
     const refused = decision.disposition === "reject" || decision.disposition === "defer";
     return refused ? { ...common, refusal: replyTo(decision) } : common;
   }
 
-  #deposit(): Deposit {
+  /** Many copies of one signed message (RFC 6376 §8.6). */
+  #weighReplay(verdicts: readonly Verdict[]): readonly Opinion[] {
+    const { replays, replayLimit, events } = this.#ports;
+    const { id, envelope } = this.#transaction;
+    const paths = envelope.recipients.map(({ path }) => path);
+    const repeated = replays.count(verdicts, paths);
+    if (repeated === undefined || replayLimit === 0 || repeated.messages <= replayLimit) return [];
+    const { domain, messages } = repeated;
+    const because = `a signature of ${domain} came with ${messages} messages within an hour`;
+    events.replayed(id, domain, messages);
+    this.#step("checked", because);
+    return [{ stage: "replay", disposition: "quarantine", because }];
+  }
+
+  /** With the client's name, which the DNS may still be asked for. */
+  async #named(): Promise<Connection> {
+    const reverseName = await this.#reverseName;
+    const { connection } = this.#transaction;
+    this.#connection = { ...connection, ...(reverseName !== undefined && { reverseName }) };
+    return this.#connection;
+  }
+
+  async #deposit(): Promise<Deposit> {
+    const connection = await this.#named();
     this.#step("deposited", "handed to the inside");
     this.#sentSteps = this.#steps.length;
-    const { id, connection, envelope, receivedAtMs } = this.#transaction;
+    const { id, envelope, receivedAtMs } = this.#transaction;
     return {
       id,
       receivedBy: this.#ports.hostname,
@@ -145,17 +178,18 @@ export class MessageSink implements ContentSink {
   }
 
   #tellRefused(reply: Reply): void {
-    const { id, connection, envelope } = this.#transaction;
+    const { id, envelope } = this.#transaction;
     const { events, refusals, clock } = this.#ports;
     events.refused(id, "content", reply.code, String(reply.text));
     refusals.add({
       id,
       atMs: clock.nowMs(),
-      connection,
+      connection: this.#connection,
       reversePath: envelope.reversePath,
       recipients: envelope.recipients.map(({ path }) => path),
       reply,
       steps: this.#steps,
+      ...(this.#judged && { judged: this.#judged }),
     });
   }
 
@@ -172,6 +206,11 @@ export function deliveredOf(
   receiver: string,
 ): Delivered {
   return { ip, helo, mailFrom, receiver };
+}
+
+/** What is told again and again in the trace's own words would fill the header of a batch. */
+function inShort(verdict: RefusedFor["verdicts"][number]): RefusedFor["verdicts"][number] {
+  return "why" in verdict ? { ...verdict, why: "" } : verdict;
 }
 
 function firstSteps({ connection, envelope }: Transaction, dialogue: Dialogue): TraceStep[] {

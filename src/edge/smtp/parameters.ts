@@ -8,6 +8,7 @@ export type EdgeSmtpParameter =
   | "depositsAtOnce"
   | "depositsWaiting"
   | "receivedLimit"
+  | "replayLimit"
   | "refusalsKept"
   | "samplesEveryMs"
   | "egressConnections";
@@ -45,6 +46,12 @@ export const edgeSmtpParameters: Readonly<Record<EdgeSmtpParameter, Parameter<nu
     unit: "count",
     min: 10,
     doc: "Received fields after which a message is taken for one that loops (RFC 5321 6.3).",
+  },
+  replayLimit: {
+    default: 100,
+    unit: "count",
+    min: 0,
+    doc: "Messages an hour with the same DKIM signature but other recipients, after which more go to Junk; 0: never. Raise when a mailing list has more members here.",
   },
   refusalsKept: {
     default: 1000,

@@ -6,6 +6,7 @@ import type { Parameter } from "#base/parameters";
 type Table = {
   readonly ownRelays: Parameter<readonly string[]>;
   readonly trustedSealers: Parameter<readonly string[]>;
+  readonly arcSeal: Parameter<boolean>;
   readonly praMode: Parameter<string>;
 };
 
@@ -17,6 +18,10 @@ export const identityParameters: Table = {
   trustedSealers: {
     default: [],
     doc: "Domains whose ARC seals are believed, such as forwarders your people use.",
+  },
+  arcSeal: {
+    default: false,
+    doc: "Puts an ARC seal of the first domain on mail that is forwarded elsewhere, so that others may believe what was verified here.",
   },
   praMode: {
     default: "rfc4407",

@@ -36,8 +36,7 @@ export function hashBody(chunks: Iterable<Uint8Array>, from = 0): string {
 /** SHA-256 of canonical octets: of all, and of the first ones for each length that is asked for. */
 export class BodyHash {
   readonly #hash: Hash = createHash("sha256");
-  /** Gathers what is small, so that the hash is called seldom. */
-  readonly #out: Buffer = Buffer.allocUnsafe(16_384);
+  /** Of what was gathered. */
   #outLength = 0;
   /** Octets seen. */
   length = 0;
@@ -63,9 +62,15 @@ export class BodyHash {
     if (at < to) this.#put(octets, at, to);
   }
 
+  /** Must follow the updates from one chunk: until then what is small is only gathered. */
+  flush(): void {
+    if (this.#outLength > 0) this.#hash.update(gathered.subarray(0, this.#outLength));
+    this.#outLength = 0;
+  }
+
   /** Base64. */
   end(): string {
-    this.#flush();
+    this.flush();
     return this.#hash.digest("base64");
   }
 
@@ -75,7 +80,7 @@ export class BodyHash {
   }
 
   #cut(): void {
-    this.#flush();
+    this.flush();
     this.#digests.set(this.length, this.#hash.copy().digest("base64"));
     this.#nextCut = this.#cuts.next().value ?? Number.POSITIVE_INFINITY;
   }
@@ -83,21 +88,19 @@ export class BodyHash {
   #put(octets: Buffer, from: number, to: number): void {
     const size = to - from;
     this.length += size;
-    if (this.#outLength + size > this.#out.length) this.#flush();
+    if (this.#outLength + size > gathered.length) this.flush();
     if (size > 4096) {
-      this.#flush();
+      this.flush();
       this.#hash.update(octets.subarray(from, to));
     } else {
-      octets.copy(this.#out, this.#outLength, from, to);
+      octets.copy(gathered, this.#outLength, from, to);
       this.#outLength += size;
     }
   }
-
-  #flush(): void {
-    if (this.#outLength > 0) this.#hash.update(this.#out.subarray(0, this.#outLength));
-    this.#outLength = 0;
-  }
 }
+
+/** One for all, since nothing of it outlives a chunk: small pieces, so that the hash is called seldom. */
+const gathered = Buffer.allocUnsafeSlow(16_384);
 
 /** Octets that are canonical already pass as they are, many at a time. */
 export class CanonicalBody {
@@ -120,6 +123,7 @@ export class CanonicalBody {
     for (let at = 0; at < chunk.length; at += pieceOctets) {
       this.#piece(chunk.subarray(at, at + pieceOctets));
     }
+    this.#sink.flush();
   }
 
   end(): void {

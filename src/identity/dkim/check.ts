@@ -68,7 +68,7 @@ function namesIn(tags: TagList | undefined): Names {
     selector: isDomain(get("s")) ? get("s") : "",
     identity: get("i").slice(0, 320) || (domain === "" ? "" : `@${domain}`),
     algorithm: get("a").slice(0, 40),
-    mark: get("b").slice(0, 40).replace(/\s/g, "").slice(0, 8),
+    mark: get("b").replace(/\s/g, "").slice(0, 8), // where anybody may put as much as he likes
   };
 }
 

@@ -39,7 +39,8 @@ export function coverageOf(
   for (const { name, key } of singletons) {
     const count = header.count(key);
     if (count === 0) continue;
-    const signed = signature.names.filter((one) => one === key).length;
+    let signed = 0;
+    for (const one of signature.names) if (one === key) signed += 1;
     if (signed === 0) unsignedFields.push(name);
     if (key === "from" && count > 1) gaps.push(`there are ${count} From fields`);
     else if (count > 1 && signed > 0 && signed < count) {

@@ -18,7 +18,9 @@ export function relaxedField(field: string): string {
   const value = uneven.test(bare)
     ? bare.replace(/\r?\n/g, "").replace(/ [ \t]+|\t[ \t]*/g, " ")
     : bare;
-  return `${name}:${value.replace(/^ | $/g, "")}`;
+  const from = value.startsWith(" ") ? 1 : 0;
+  const to = value.endsWith(" ") ? value.length - 1 : value.length;
+  return `${name}:${value.slice(from, Math.max(from, to))}`;
 }
 
 /** Fields of one header in canonical form; each is worked out once. */
@@ -62,9 +64,11 @@ export class CanonicalHeader {
     const used = new Map<string, number>();
     let text = "";
     for (const name of names) {
+      const same = this.#byName.get(name);
+      if (same === undefined) continue; // oversigned
       const taken = (used.get(name) ?? 0) + 1;
       used.set(name, taken);
-      const field = this.#byName.get(name)?.at(-taken);
+      const field = same[same.length - taken];
       if (field !== undefined) text += `${this.field(field, form)}\r\n`;
     }
     return Buffer.from(text + this.unsigned(own, form), "latin1");

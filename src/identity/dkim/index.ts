@@ -1,6 +1,6 @@
 /** DKIM: a domain takes responsibility for a message (RFC 6376). Pure; keys and DNS are arguments. */
 
-export { hashBody } from "./body.ts";
+export { BodyHash, CanonicalBody, hashBody } from "./body.ts";
 export { type CheckedMessage, checkDkim, type DkimPorts } from "./check.ts";
 export { coverageOf } from "./coverage.ts";
 export { type BodyDigest, type BodyDigests, bodyDigests, maxInstances } from "./digests.ts";

@@ -28,7 +28,7 @@ const read = new WeakMap<DnsAnswer<"TXT">, DkimKey | NoKey>();
 
 export async function findKey(signature: Signature, resolver: Resolver): Promise<DkimKey | NoKey> {
   const name = `${signature.selector}._domainkey.${signature.domain}`;
-  const answer = await resolver.query(name, "TXT");
+  const answer = resolver.cached(name, "TXT") ?? (await resolver.query(name, "TXT"));
   let found = read.get(answer);
   if (found === undefined) {
     found = readAnswer(answer);

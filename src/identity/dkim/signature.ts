@@ -140,12 +140,12 @@ export function readMessageSignature(field: Field, tags: TagList): MessageSignat
 }
 
 const fieldNames = /^[!-9;-~]+(?::[!-9;-~]+)*$/;
+/** White space may only stand beside the colons and at the ends. */
+const gapInName = /[!-9;-~][ \t\r\n]+[!-9;-~]/;
 
 function readNames(text: string): readonly string[] | undefined {
   if (text === "") return [];
-  const names = text
-    .toLowerCase()
-    .split(":")
-    .map((name) => name.trim());
-  return fieldNames.test(names.join(":")) ? names : undefined;
+  if (gapInName.test(text)) return undefined;
+  const bare = text.toLowerCase().replace(/[ \t\r\n]+/g, "");
+  return fieldNames.test(bare) ? bare.split(":") : undefined;
 }

@@ -48,15 +48,35 @@ async function look(domain: string, resolver: Resolver, queries: DmarcQuery[]): 
     queries.push({ name, answer: "failed", text: answer.why });
     return { failed: `the DNS did not answer for ${name}: ${answer.why}` };
   }
-  const records = answer.kind === "found" ? answer.records.map(({ text }) => text) : [];
-  const [text, second] = records.filter(isDmarcRecord);
-  const parsed = text === undefined ? undefined : parseDmarcRecord(text);
-  if (text === undefined || second !== undefined || parsed?.ok !== true) {
-    queries.push({ name, answer: second === undefined ? "none" : "several" });
+  const only = onlyRecord(answer);
+  if (typeof only === "string") {
+    queries.push({ name, answer: only });
     return undefined; // §4.10 steps 2 and 6: several are as good as none
   }
-  queries.push({ name, answer: "record", text });
-  return { domain, text, record: parsed.value };
+  queries.push({ name, answer: "record", text: only.text });
+  return { domain, ...only };
+}
+
+type Only = Pick<PublishedRecord, "text" | "record"> | "none" | "several";
+
+/** The resolver hands out the same answer while it is fresh: so each record is read once. */
+const known = new WeakMap<DnsAnswer<"TXT">, Only>();
+
+function onlyRecord(answer: DnsAnswer<"TXT">): Only {
+  let only = known.get(answer);
+  if (only === undefined) {
+    only = readOnly(answer);
+    known.set(answer, only);
+  }
+  return only;
+}
+
+function readOnly(answer: DnsAnswer<"TXT">): Only {
+  const texts = answer.kind === "found" ? answer.records.map(({ text }) => text) : [];
+  const [text, second] = texts.filter(isDmarcRecord);
+  if (second !== undefined) return "several";
+  const parsed = text === undefined ? undefined : parseDmarcRecord(text);
+  return text === undefined || parsed?.ok !== true ? "none" : { text, record: parsed.value };
 }
 
 export async function texts(name: string, resolver: Resolver): Promise<DnsAnswer<"TXT">> {

@@ -88,7 +88,7 @@ async function judge(
 ): Promise<{ readonly status: SenderIdStatus; readonly why: string }> {
   if (malformed) return { status: "malformed-domain", why: `${domain} is not a whole domain name` };
   if (source.kind === "unknown") {
-    return { status: "none", why: "our own relay does not say who gave it the message" };
+    return { status: "none", why: "it is not known which host sent it" };
   }
   const { address: ip, helo } = source;
   const asked = { ip, helo, receiver, localPart, domain, scope };

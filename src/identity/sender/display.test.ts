@@ -121,6 +121,7 @@ describe("lookAlikes()", () => {
     ["the U-label without its mark", "bucher.de", "xn--bcher-kva.de"],
     ["one below a look-alike", "login.examp1e.com", "example.com"],
     ["the known one in front", "example.com.evil.net", "example.com"],
+    ["the known one inside", "mail.example.com.evil.net", "example.com"],
     ["a short name with a slip", "abd.com", undefined],
     ["a short name with another suffix", "abc.net", undefined],
     ["two slips", "exumplu.com", undefined],

@@ -42,10 +42,16 @@ describe("suspected spoofs", () => {
     assert.deepEqual(typesOf(facts(me, [failed, arc("pass", d)])), []);
   });
 
-  test("nothing is held against our own people", () => {
-    const author = from(`a@${ours}`, "b@elsewhere.example");
-    const more = { author, isNameOfOurs: () => true, isFirstContact: true, subject: "new IBAN" };
-    assert.deepEqual(typesOf(facts(`a@${ours}`, [login], more)), []);
+  test("CAP-104 of our own people, only a name that is another's is told", () => {
+    const more = { isFirstContact: true, subject: "new IBAN" };
+    const own = { ...more, author: from(`a@${ours}`, "Ann") };
+    assert.deepEqual(typesOf(facts(`a@${ours}`, [login], own)), []);
+    const others = { ...own, isNameOfOurs: () => true };
+    assert.deepEqual(typesOf(facts(`a@${ours}`, [login], others)), ["name-of-ours Ann"]);
+    const address = { ...more, author: from(`a@${ours}`, "b@elsewhere.example") };
+    assert.deepEqual(typesOf(facts(`a@${ours}`, [login], address)), [
+      "name-holds-address b@elsewhere.example",
+    ]);
   });
 
   for (const [name, claimed] of [

@@ -49,7 +49,7 @@ function ofDomain(
 
 function ofName({ author, isOurs, isNameOfOurs }: SenderFacts, found: Found): readonly Evidence[] {
   const name = author.kind === "one" ? author.name?.slice(0, maxName) : undefined;
-  if (author.kind !== "one" || name === undefined || found.isLoggedIn) return [];
+  if (author.kind !== "one" || name === undefined) return [];
   const evidence: Evidence[] = [];
   const other = addressesIn(name).find((one) => {
     const domain = one.slice(one.lastIndexOf("@") + 1);
@@ -60,8 +60,9 @@ function ofName({ author, isOurs, isNameOfOurs }: SenderFacts, found: Found): re
     const text = `The name speaks of ${displayAddress(other)}, but the address is ${displayAddress(author.address)}.`;
     evidence.push({ type: "name-holds-address", claimed: other, text });
   }
-  if (!isOurs(author.domain) && isNameOfOurs(foldName(name))) {
-    const text = `Somebody in your organisation has this name, but ${displayAddress(author.address)} is not an address of yours.`;
+  if ((found.isLoggedIn || !isOurs(author.domain)) && isNameOfOurs(foldName(name))) {
+    const whose = found.isLoggedIn ? "theirs" : "an address of yours";
+    const text = `Somebody in your organisation has this name, but ${displayAddress(author.address)} is not ${whose}.`;
     evidence.push({ type: "name-of-ours", claimed: name, text });
   }
   return evidence;

@@ -23,7 +23,7 @@ export interface SenderFacts {
   isOurs(domain: string): boolean;
   /** Of our own domains and of those of partners. */
   readonly known: LookAlikes;
-  /** Does somebody here have this name? @param folded as `foldName` gives it */
+  /** Does somebody here other than the one who logged in have this name? @param folded by `foldName` */
   isNameOfOurs(folded: string): boolean;
   /** Decoded. */
   readonly subject: string;

@@ -15,7 +15,7 @@ const minNameForSlip = 5;
 const minNameForSwap = 4;
 /** Longest domain in DNS, in characters; more is no domain. */
 const maxDomain = 255;
-/** Of a known domain that is looked for at the end of a longer one. */
+/** Of a known domain that is looked for in a longer one. */
 const maxLabels = 6;
 
 /** @param domains A-labels, lower case */
@@ -56,9 +56,8 @@ export function lookAlikes(domains: readonly string[]): LookAlikes {
       const labels = domain.split(".");
       const ends = labels.map((_, index) => labels.slice(index).join("."));
       if (ends.some((end) => known.has(end))) return undefined; // it is one, or below one
-      const starts = labels.map((_, index) => labels.slice(0, index).join("."));
-      const inFront = starts.find((start) => known.has(start)); // "example.com.evil.example"
-      if (inFront !== undefined) return inFront;
+      const inside = runs(labels).find((run) => known.has(run)); // "mail.example.com.evil.example"
+      if (inside !== undefined) return inside;
       for (const end of ends.slice(-maxLabels, -1)) {
         const found = findWhole(end);
         if (found !== undefined) return found;
@@ -70,6 +69,12 @@ export function lookAlikes(domains: readonly string[]): LookAlikes {
 
 function seenAs(domain: string): string {
   return skeleton(domainToUnicode(domain) || domain);
+}
+
+/** Neighbouring labels that do not reach the end, as a known domain may stand in front of another. */
+function runs(labels: readonly string[]): readonly string[] {
+  const starts = labels.slice(0, -1).map((_, from) => labels.slice(from, -1).slice(0, maxLabels));
+  return starts.flatMap((run) => run.map((_, last) => run.slice(0, last + 1).join(".")));
 }
 
 /** Without the suffix under which it is registered, as far as that shows without a list of them. */

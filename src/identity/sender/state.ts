@@ -39,7 +39,7 @@ export function judge(facts: SenderFacts): Judgement {
     const text = `From ${shown} via ${displayDomain(vouching)}, which checked it on the way.`;
     return { state: "verified-other", vouching, text };
   }
-  return blame(facts, found, shown) ?? trace(found, shown);
+  return blame(facts, found, shown) ?? trace(facts, found, shown);
 }
 
 /** Who says that it is not from the author's domain. */
@@ -61,7 +61,7 @@ function blame(facts: SenderFacts, found: Found, shown: string): Judgement | und
 }
 
 /** Nothing is asked of us by the author's domain: what else is there to go by? */
-function trace(found: Found, shown: string): Judgement {
+function trace(facts: SenderFacts, found: Found, shown: string): Judgement {
   const { domain, dmarc } = found;
   const aligned = alignedPass(found);
   if (aligned !== undefined) {
@@ -79,10 +79,17 @@ function trace(found: Found, shown: string): Judgement {
     return { state: "verified-other", vouching: other, isViaOther: true, text };
   }
   if (publishesNothing(found)) {
+    // Its list of servers was not even asked for.
+    if (facts.source === "unknown") return notKnown;
     return { state: "not-verifiable", text: `${shown} does not let us check senders.` };
   }
   return notConfirmed(shown);
 }
+
+const notKnown: Judgement = {
+  state: "not-checked",
+  text: "Not checked: a relay of ours does not say who gave it the message.",
+};
 
 function notConfirmed(shown: string): Judgement {
   return { state: "not-verified", text: `We could not confirm this came from ${shown}.` };

@@ -80,7 +80,8 @@ export class Evaluation {
     const { record } = policy;
     const where = `${this.#scope === undefined ? "" : `${record.version} `}record of ${domain}`;
     for (const directive of record.directives) {
-      if (!(await this.#matches(directive, domain))) continue;
+      const matches = this.#matches(directive, domain);
+      if (!(typeof matches === "boolean" ? matches : await matches)) continue;
       const why = `${shown(directive)} in the ${where}`;
       const explanation =
         directive.result === "fail" && outermost ? await this.#explain(record, domain) : undefined;
@@ -89,21 +90,22 @@ export class Evaluation {
     if (record.redirect === undefined) {
       return { result: "neutral", why: `no term in the ${where} matched` }; // §4.7
     }
-    this.#count(`redirect in the record of ${domain}`);
+    this.#count(() => `redirect in the record of ${domain}`);
     const target = await this.#target(record.redirect, domain);
     const judgement = await this.#checkHost(target, outermost);
     if (judgement.result !== "none") return judgement;
     return { result: "permerror", why: `redirect of ${domain}: ${judgement.why}` }; // §6.1
   }
 
-  async #matches(directive: Directive, domain: string): Promise<boolean> {
+  /** At once where the DNS has no say. */
+  #matches(directive: Directive, domain: string): boolean | Promise<boolean> {
     const { mechanism } = directive;
     if (mechanism.kind === "all") return true;
     if (mechanism.kind === "ip") {
       return isInNetwork(this.#facts.address, mechanism.network, mechanism.bits);
     }
-    this.#count(`${shown(directive)} in the record of ${domain}`);
-    return await this.#matchesByDns(mechanism, domain);
+    this.#count(() => `${shown(directive)} in the record of ${domain}`);
+    return this.#matchesByDns(mechanism, domain);
   }
 
   async #matchesByDns(
@@ -185,9 +187,11 @@ export class Evaluation {
   }
 
   /** The name that a term means: its domain-spec expanded, or the domain of the record. */
-  async #target(spec: MacroString | undefined, domain: string): Promise<string> {
+  #target(spec: MacroString | undefined, domain: string): string | Promise<string> {
     if (spec === undefined) return domain;
-    return expandDomain(spec, await this.#values(domain, usesLetter(spec, "p")));
+    if (spec.every((part) => typeof part === "string")) return expandDomain(spec, noValues);
+    const asked = this.#values(domain, usesLetter(spec, "p"));
+    return asked.then((values) => expandDomain(spec, values));
   }
 
   async #explain(record: SpfRecord, domain: string): Promise<string | undefined> {
@@ -246,10 +250,10 @@ export class Evaluation {
     }
   }
 
-  #count(term: string): void {
+  #count(term: () => string): void {
     this.#lookups += 1;
     if (this.#lookups > maxLookups) {
-      throw new Abort("permerror", `more than ${maxLookups} look-ups, at ${term}`);
+      throw new Abort("permerror", `more than ${maxLookups} look-ups, at ${term()}`);
     }
   }
 
@@ -266,6 +270,21 @@ export class Evaluation {
 function shown({ text }: Directive): string {
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }
+
+/** For domain-specs without macros, as most are. */
+const noValues: MacroValues = {
+  s: "",
+  l: "",
+  o: "",
+  d: "",
+  i: "",
+  p: "",
+  v: "",
+  h: "",
+  c: "",
+  r: "",
+  t: "",
+};
 
 function tooSlow(): Abort {
   return new Abort("temperror", `evaluation took more than ${maxMs / 1000} seconds`);

@@ -21,7 +21,7 @@ before(async () => {
   mkdirSync(keys);
   ports = {
     clock: systemClock,
-    custody: openCustody(keys),
+    custody: await openCustody(keys),
     masters: await openMasters({ source: "file", directory: join(folder, "master") }, () => {}),
     log: await openCurrentLog(join(folder, "log"), "mail.example.org"),
     events: keyringEvents(silentLog),

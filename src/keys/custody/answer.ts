@@ -4,8 +4,8 @@ import { Buffer } from "node:buffer";
 import type { Clock } from "#base/clock";
 import { Denied } from "#base/errors";
 import { type Frame, faultOf, formatFrame } from "#contracts/keyring";
+import type { Custody } from "./dkim-custody.ts";
 import type { KeyringEvents } from "./events.ts";
-import type { Custody } from "./key-folder.ts";
 import type { CurrentLog } from "./log/current-log.ts";
 import type { Masters } from "./master/masters.ts";
 
@@ -56,7 +56,17 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
       return domain === undefined ? undefined : { head: { keys: custody.keys(domain) } };
     },
   ],
-  ["makeDkimKeys", makeDkimKeys],
+  [
+    "allDkimKeys",
+    async ({ head }, { custody }) => {
+      const domain = textIn(head, "domain");
+      return domain === undefined ? undefined : { head: { keys: custody.list(domain) } };
+    },
+  ],
+  ["makeDkimKeys", (frame, ports) => newKeys(frame, ports, "make")],
+  ["addDkimKeys", (frame, ports) => newKeys(frame, ports, "add")],
+  ["activateDkimKeys", activateKeys],
+  ["retireDkimKeys", retireKeys],
   [
     "dkimSign",
     async ({ head, body }, { custody }) => {
@@ -132,16 +142,49 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ],
 ]);
 
-async function makeDkimKeys({ head }: Frame, ports: AnswerPorts): Promise<Answer | undefined> {
+async function newKeys(
+  { head }: Frame,
+  { custody, clock, events }: AnswerPorts,
+  act: "make" | "add",
+): Promise<Answer | undefined> {
   const domain = textIn(head, "domain");
   if (domain === undefined) return undefined;
-  const had = new Set(ports.custody.keys(domain).map((key) => key.selector));
-  const keys = await ports.custody.make(domain, ports.clock.nowMs());
+  const had = new Set(custody.list(domain).map((key) => key.selector));
+  const keys = await custody[act](domain, clock.nowMs());
   if (keys === undefined) return undefined;
-  for (const key of keys) {
-    if (!had.has(key.selector)) ports.events.keyMade(key.domain, key.selector);
-  }
+  for (const key of keys) if (!had.has(key.selector)) events.keyMade(key.domain, key.selector);
   return { head: { keys } };
+}
+
+async function activateKeys(
+  { head }: Frame,
+  { custody, clock, events }: AnswerPorts,
+): Promise<Answer | undefined> {
+  const [domain, selectors] = [textIn(head, "domain"), textsIn(head, "selectors")];
+  if (domain === undefined || selectors === undefined) return undefined;
+  await custody.activate(domain, selectors, clock.nowMs());
+  events.keysChanged(domain, selectors, "active");
+  return {};
+}
+
+async function retireKeys(
+  { head }: Frame,
+  { custody, clock, events }: AnswerPorts,
+): Promise<Answer | undefined> {
+  const [domain, selectors] = [textIn(head, "domain"), textsIn(head, "selectors")];
+  if (domain === undefined || selectors === undefined) return undefined;
+  const how = { nowMs: clock.nowMs(), isForced: head["isForced"] === true };
+  await custody.retire(domain, selectors, how);
+  events.keysChanged(domain, selectors, "retired");
+  return {};
+}
+
+const maxTexts = 100;
+
+function textsIn(head: Frame["head"], name: string): readonly string[] | undefined {
+  const texts = head[name];
+  if (!Array.isArray(texts) || texts.length === 0 || texts.length > maxTexts) return undefined;
+  return texts.every((text) => typeof text === "string") ? texts : undefined;
 }
 
 function textIn(head: Frame["head"], name: string): string | undefined {

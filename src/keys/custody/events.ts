@@ -5,6 +5,7 @@ import type { Log } from "#base/log";
 export interface KeyringEvents {
   serving(facts: { readonly keys: number; readonly master: string; readonly log: string }): void;
   keyMade(domain: string, selector: string): void;
+  keysChanged(domain: string, selectors: readonly string[], state: "active" | "retired"): void;
   masterMade(master: string, source: string): void;
   masterRetired(master: string): void;
   logRenewed(old: string, log: string): void;
@@ -17,6 +18,8 @@ export function keyringEvents(log: Log): KeyringEvents {
   return {
     serving: (facts) => log.write("info", "keyring.serving", facts),
     keyMade: (domain, selector) => log.write("info", "keyring.key-made", { domain, selector }),
+    keysChanged: (domain, selectors, state) =>
+      log.write("info", "keyring.keys-changed", { domain, selectors: selectors.join(" "), state }),
     masterMade: (master, source) => log.write("info", "keyring.master-made", { master, source }),
     masterRetired: (master) => log.write("warn", "keyring.master-retired", { master }),
     logRenewed: (old, next) => log.write("warn", "keyring.log-renewed", { old, log: next }),

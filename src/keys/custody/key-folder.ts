@@ -1,104 +1,114 @@
 /** A folder of private keys in PKCS#8, one file each: "example.org.2026a.pem" (RFC 6376, RFC 8463). */
 
-import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
-import { readdirSync, rmSync } from "node:fs";
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { Misconfigured } from "#base/errors";
-import type { SigningKey } from "#contracts/keyring";
+import type { KeptKey, SigningKey } from "#contracts/keyring";
 import { makeKey, writeKeyFile } from "./key-file.ts";
-import { readPrivateFile, unfinished } from "./private-file.ts";
+import { domainOfStates, type KeyStates, readStates, writeStates } from "./key-states.ts";
+import { destroyFile, readPrivateFile, unfinished } from "./private-file.ts";
 
-export interface Custody {
-  readonly count: number;
-  keys(domain: string): readonly SigningKey[];
-  /** Makes what is missing; resolves when it is durable. Undefined when no key can have that name. */
-  make(domain: string, nowMs: number): Promise<readonly SigningKey[] | undefined>;
-  /** Undefined when there is no such key. */
-  sign(domain: string, selector: string, octets: Buffer): Promise<Buffer> | undefined;
-}
-
-interface Held {
+/** A key that is there: what may be told of it, and the secret. */
+export interface Held {
   readonly key: SigningKey;
   readonly privateKey: KeyObject;
 }
 
-const algorithms = ["rsa-sha256", "ed25519-sha256"] as const;
+export const algorithms = ["rsa-sha256", "ed25519-sha256"] as const;
 
-/** The selector is the year and which key: long enough to read in DNS, free to rotate. */
+/** The selector begins with the year and which key: long enough to read in DNS, free to rotate. */
 const letters = { "rsa-sha256": "a", "ed25519-sha256": "e" } as const;
 
-/** Ours, so that a file name holds it: 255 octets with selector and ending. */
-const maxDomain = 230;
-const domainName =
-  /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const fileName = /^(.+)\.([a-z0-9]+)\.pem$/;
 
-const signLater = promisify(sign);
+/** Keys and their states on the disk, with the same in memory; every change is durable first. */
+export class KeyFolder {
+  readonly #directory: string;
+  readonly #held = new Map<string, Map<string, Held>>();
+  readonly #states = new Map<string, KeyStates>();
 
-/** @throws Misconfigured when a key cannot be read, or others than the owner can read it */
-export function openCustody(directory: string): Custody {
-  const held = readFolder(directory);
-  const underWay = new Map<string, Promise<readonly SigningKey[]>>();
-  const keys = (domain: string): readonly SigningKey[] =>
-    [...(held.get(domain.toLowerCase())?.values() ?? [])].map((one) => one.key);
-
-  const make = async (domain: string, nowMs: number): Promise<readonly SigningKey[]> => {
-    const has = keys(domain);
-    for (const algorithm of algorithms) {
-      if (has.some((key) => key.algorithm === algorithm)) continue;
-      const selector = `${new Date(nowMs).getUTCFullYear()}${letters[algorithm]}`;
-      const privateKey = await makeKey(algorithm);
-      await writeKeyFile(directory, `${domain}.${selector}.pem`, privateKey);
-      hold(held, domain, selector, privateKey);
+  /** @throws Misconfigured when a file cannot be read, or others than the owner can read it */
+  constructor(directory: string) {
+    this.#directory = directory;
+    for (const name of namesIn(directory)) {
+      if (name.endsWith(unfinished)) rmSync(join(directory, name));
+      const statesOf = domainOfStates(name);
+      if (statesOf !== undefined) this.#states.set(statesOf, readStates(directory, statesOf));
+      const [, domain, selector] = fileName.exec(name) ?? [];
+      if (domain === undefined || selector === undefined) continue;
+      this.#hold(domain, selector, readKey(join(directory, name)));
     }
-    return keys(domain);
-  };
-
-  return {
-    get count() {
-      return [...held.values()].reduce((sum, one) => sum + one.size, 0);
-    },
-    keys,
-    async make(given, nowMs) {
-      const domain = given.toLowerCase();
-      if (domain.length > maxDomain || !domainName.test(domain)) return undefined;
-      const before = underWay.get(domain);
-      if (before !== undefined) return await before;
-      const making = make(domain, nowMs).finally(() => underWay.delete(domain));
-      underWay.set(domain, making);
-      return await making;
-    },
-    sign(domain, selector, octets) {
-      const one = held.get(domain.toLowerCase())?.get(selector);
-      if (one === undefined) return undefined;
-      return one.key.algorithm === "rsa-sha256"
-        ? signLater("sha256", octets, one.privateKey)
-        : signLater(null, hash("sha256", octets, "buffer"), one.privateKey); // RFC 8463 §3
-    },
-  };
-}
-
-type Folder = Map<string, Map<string, Held>>;
-
-function hold(folder: Folder, domain: string, selector: string, privateKey: KeyObject): void {
-  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
-  const algorithm = privateKey.asymmetricKeyType === "rsa" ? "rsa-sha256" : "ed25519-sha256";
-  const key = { domain, selector, algorithm, publicKey: publicKey.toString("base64") } as const;
-  const own = folder.get(domain) ?? new Map<string, Held>();
-  folder.set(domain, own.set(selector, { key, privateKey }));
-}
-
-function readFolder(directory: string): Folder {
-  const folder: Folder = new Map();
-  for (const name of namesIn(directory)) {
-    const path = join(directory, name);
-    if (name.endsWith(unfinished)) rmSync(path);
-    const [, domain, selector] = fileName.exec(name) ?? [];
-    if (domain === undefined || selector === undefined) continue;
-    hold(folder, domain, selector, readKey(path));
   }
-  return folder;
+
+  get count(): number {
+    return [...this.#held.values()].reduce((sum, one) => sum + one.size, 0);
+  }
+
+  /** Undefined without such a key, or when it was retired. */
+  held(domain: string, selector: string): Held | undefined {
+    if (this.states(domain).get(selector)?.state === "retired") return undefined;
+    return this.#held.get(domain)?.get(selector);
+  }
+
+  /** By selector, without those that are retired. */
+  list(domain: string): readonly KeptKey[] {
+    const held = [...(this.#held.get(domain)?.values() ?? [])];
+    held.sort((one, two) => (one.key.selector < two.key.selector ? -1 : 1));
+    return held.flatMap(({ key }) => {
+      const { state = "active", sinceMs } = this.states(domain).get(key.selector) ?? {};
+      if (state === "retired") return [];
+      return [{ ...key, state, ...(sinceMs !== undefined && { sinceMs }) }];
+    });
+  }
+
+  states(domain: string): KeyStates {
+    return this.#states.get(domain) ?? new Map();
+  }
+
+  async setStates(domain: string, states: KeyStates): Promise<void> {
+    await writeStates(this.#directory, domain, states);
+    this.#states.set(domain, states);
+  }
+
+  /** A selector that the domain never had. */
+  freeSelector(domain: string, algorithm: SigningKey["algorithm"], nowMs: number): string {
+    const first = `${new Date(nowMs).getUTCFullYear()}${letters[algorithm]}`;
+    const isFree = (selector: string): boolean =>
+      !this.states(domain).has(selector) && this.#held.get(domain)?.has(selector) !== true;
+    if (isFree(first)) return first;
+    for (let nth = 2; ; nth += 1) if (isFree(`${first}${nth}`)) return `${first}${nth}`;
+  }
+
+  async make(domain: string, selector: string, algorithm: SigningKey["algorithm"]): Promise<void> {
+    const privateKey = await makeKey(algorithm);
+    await writeKeyFile(this.#directory, `${domain}.${selector}.pem`, privateKey);
+    this.#hold(domain, selector, privateKey);
+  }
+
+  /** Nothing happens when it is gone. */
+  async destroy(domain: string, selector: string): Promise<void> {
+    this.#held.get(domain)?.delete(selector);
+    const path = join(this.#directory, `${domain}.${selector}.pem`);
+    if (existsSync(path)) await destroyFile(path);
+  }
+
+  /** Retired keys whose destruction a power cut interrupted. */
+  async destroyRetired(): Promise<void> {
+    for (const [domain, states] of this.#states) {
+      for (const [selector, { state }] of states) {
+        if (state === "retired") await this.destroy(domain, selector);
+      }
+    }
+  }
+
+  #hold(domain: string, selector: string, privateKey: KeyObject): void {
+    const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+    const algorithm = privateKey.asymmetricKeyType === "rsa" ? "rsa-sha256" : "ed25519-sha256";
+    const key = { domain, selector, algorithm, publicKey: publicKey.toString("base64") } as const;
+    const own = this.#held.get(domain) ?? new Map<string, Held>();
+    this.#held.set(domain, own.set(selector, { key, privateKey }));
+  }
 }
 
 function namesIn(directory: string): readonly string[] {

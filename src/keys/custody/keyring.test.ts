@@ -183,6 +183,32 @@ describe("the keyring behind its fence", () => {
     );
   });
 
+  test("rotates the keys of a domain behind its fence", async () => {
+    const old = await keyring.makeDkimKeys("rotated.example");
+    const names = (keys: readonly SigningKey[]): string[] => keys.map(({ selector }) => selector);
+    const added = await keyring.addDkimKeys("rotated.example");
+    assert.deepEqual(await keyring.addDkimKeys("rotated.example"), added);
+    assert.deepEqual(await keyring.dkimKeys("rotated.example"), old);
+    await keyring.activateDkimKeys("rotated.example", names(added));
+    assert.deepEqual(names(await keyring.dkimKeys("rotated.example")), names(added));
+    const octets = Buffer.from("x");
+    await assert.rejects(keyring.dkimSign("rotated.example", names(old)[0] ?? "", octets), Denied);
+    await assert.rejects(
+      keyring.retireDkimKeys("rotated.example", names(old), false),
+      /signatures by \d{4}a of rotated.example are good until/,
+    );
+    await keyring.retireDkimKeys("rotated.example", names(old), true);
+    await keyring.retireDkimKeys("rotated.example", names(old), false);
+    const left = await keyring.allDkimKeys("rotated.example");
+    assert.deepEqual(
+      left.map(({ selector, state }) => [selector, state]),
+      names(added).map((selector) => [selector, "active"]),
+    );
+    for (const name of readdirSync(keysDirectory).filter((one) => one.includes("rotated"))) {
+      if (!name.endsWith("json")) rmSync(join(keysDirectory, name));
+    }
+  });
+
   test("denies what it has not, and names that are no domains", async () => {
     const octets = Buffer.from("x");
     await assert.rejects(keyring.dkimSign("example.org", "1999a", octets), Denied);
@@ -412,25 +438,25 @@ describe("connectKeyring()", () => {
 });
 
 describe("openCustody()", () => {
-  test("refuses keys that others can read, and files that are none", () => {
+  test("refuses keys that others can read, and files that are none", async () => {
     const directory = join(folder, "other-keys");
     mkdirSync(directory);
     const path = join(directory, "example.org.2026a.pem");
     writeFileSync(path, "nothing", { mode: 0o600 });
-    assert.throws(() => openCustody(directory), Misconfigured);
+    await assert.rejects(openCustody(directory), Misconfigured);
     const [name = ""] = readdirSync(keysDirectory);
     writeFileSync(path, readFileSync(join(keysDirectory, name)));
     chmodSync(path, 0o640);
-    assert.throws(() => openCustody(directory), Misconfigured);
+    await assert.rejects(openCustody(directory), Misconfigured);
     chmodSync(path, 0o600);
-    assert.equal(openCustody(directory).count, 1);
+    assert.equal((await openCustody(directory)).count, 1);
   });
 
-  test("forgets a key that was never finished", () => {
+  test("forgets a key that was never finished", async () => {
     const directory = join(folder, "half-keys");
     mkdirSync(directory);
     writeFileSync(join(directory, "example.org.2026a.pem.part"), "-----BEGIN", { mode: 0o600 });
-    assert.equal(openCustody(directory).count, 0);
+    assert.equal((await openCustody(directory)).count, 0);
     assert.deepEqual(readdirSync(directory), []);
   });
 });

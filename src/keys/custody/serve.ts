@@ -16,8 +16,8 @@ import {
   readKeyringSecret,
 } from "#contracts/keyring";
 import { type AnswerPorts, answerTo } from "./answer.ts";
+import { openCustody } from "./dkim-custody.ts";
 import { keyringEvents } from "./events.ts";
-import { openCustody } from "./key-folder.ts";
 import { openCurrentLog } from "./log/current-log.ts";
 import { type MasterSettings, openMasters } from "./master/masters.ts";
 
@@ -54,7 +54,7 @@ export async function serveKeyring(
   const events = keyringEvents(log);
   const secret = readKeyringSecret(settings.secretFile);
   await refuseSecond(settings.socket);
-  const custody = openCustody(settings.keysDirectory);
+  const custody = await openCustody(settings.keysDirectory);
   const signer = await openCurrentLog(settings.logDirectory, settings.hostname);
   const masters = await openMasters(settings.master, events.masterMade);
   const ports = { clock, custody, events, secret, masters, log: signer };

@@ -5,6 +5,7 @@ import type { Clock } from "#base/clock";
 import type { Net } from "#base/net";
 import type { Messages } from "#contracts/store";
 import type { TlsFacts } from "#model/connection";
+import type { MessageId } from "#model/mailbox";
 import type { Attempt, QueueItem } from "#model/queue";
 import { isPermanent, type Reply } from "#model/reply";
 import {
@@ -19,7 +20,7 @@ import type { Candidate } from "./routes.ts";
 
 export interface AttemptDeps {
   readonly dial: Net["dial"];
-  readonly messages: Pick<Messages, "stream" | "sizeBytes">;
+  readonly messages: Pick<Messages, "read" | "stream" | "sizeBytes">;
   readonly clock: Clock;
   readonly heloName: string;
   readonly timeouts: Timeouts;
@@ -140,7 +141,9 @@ async function sendLetter(
   };
   try {
     const sizeBytes = (await messages.sizeBytes(message)) ?? first.sizeBytes;
-    return await session.send({ envelope, content: messages.stream(message), sizeBytes });
+    const start = await returnPathBytes(message, messages);
+    const content = messages.stream(message, start);
+    return await session.send({ envelope, content, sizeBytes: sizeBytes - start });
   } catch {
     // The border of the attempt: whatever the store could not give, the item waits.
     session.destroy();
@@ -153,6 +156,18 @@ async function sendLetter(
       reply,
     }));
   }
+}
+
+/** Ours is at most so long (RFC 5321 §4.5.3.1.3). */
+const maxReturnPath = 600;
+
+/** The field belongs to mail that has arrived: forwarded mail leaves without it (RFC 5321 §4.4). */
+async function returnPathBytes(
+  message: MessageId,
+  messages: Pick<Messages, "read">,
+): Promise<number> {
+  const start = (await messages.read(message, 0, maxReturnPath)).toString("latin1");
+  return /^Return-Path:[^\r\n]*\r\n/.exec(start)?.[0].length ?? 0;
 }
 
 /** With one more try in the clear where the handshake failed and TLS is not required. */

@@ -52,6 +52,7 @@ export function contactsContract(open: Opening): void {
     test("does not take a forged message for one of its author, nor one without an author", async () => {
       await using store = (await openWithAlice(open)).store;
       await acceptMail(store, 1, mail("x"), { verdicts: [{ ...author, result: "forged" }] });
+      await acceptMail(store, 4, mail("w"), { verdicts: [{ ...author, result: "not-verified" }] });
       await acceptMail(store, 2, mail("y"), { verdicts: [{ ...author, address: "" }] });
       await acceptMail(store, 3, mail("z"));
       assert.deepEqual(await known(store, from), []);

@@ -6,8 +6,8 @@ import type { MemoryState } from "./state.ts";
 export function noteContacts(state: MemoryState, acceptance: Acceptance): void {
   const { connection, deliveries, direction, envelope, verdicts } = acceptance;
   for (const verdict of verdicts) {
-    if (verdict.method !== "sender" || verdict.result === "forged" || verdict.address === "")
-      continue;
+    if (verdict.method !== "sender" || verdict.address === "") continue;
+    if (verdict.result === "forged" || verdict.result === "not-verified") continue;
     for (const { account } of deliveries) {
       const key = keyOf(account, verdict.address);
       state.contacts.set(key, state.contacts.get(key) ?? "heard");

@@ -36,16 +36,20 @@ function IdentityMark({ look }: { readonly look: Look }): JSX.Element {
   );
 }
 
-/** In the list there is room for one shape: the gravest. */
-export function ListedMark({ email }: { readonly email: Email }): JSX.Element {
+/** Where there is room for one shape: the gravest. */
+function lookOf(email: Email): Look {
   const isPosing = email.senderState !== "forged" && posesAsAnother(email) !== undefined;
-  return <IdentityMark look={isPosing ? posing : looks[email.senderState]} />;
+  return isPosing ? posing : looks[email.senderState];
+}
+
+export function ListedMark({ email }: { readonly email: Email }): JSX.Element {
+  return <IdentityMark look={lookOf(email)} />;
 }
 
 /** One row under From, with the whole story behind a button. */
 export function IdentityLine({ email }: { readonly email: OpenEmail }): JSX.Element {
   const [shown, setShown] = useState(false);
-  const look = looks[email.senderState];
+  const look = lookOf(email);
   return (
     <div class={`identity ${look.tone}`}>
       <button
