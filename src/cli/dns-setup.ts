@@ -1,14 +1,14 @@
 /** What the DNS of a domain must know of this installation. */
 
 import { createHash, X509Certificate } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { isPublicAddress } from "#base/ip";
 import { adminClient } from "./admin-client.ts";
-import { dataOf } from "./commands/shared.ts";
-import { type Config, complete, readConfig } from "./config/read.ts";
+import { configOf, dataOf } from "./commands/shared.ts";
+import type { Config } from "./config/read.ts";
 import type { MailSetup } from "./dns-wanted.ts";
 import { ExitError, exitCodes } from "./exit.ts";
 import { layoutOf } from "./up/layout.ts";
@@ -23,31 +23,31 @@ export async function mailSetup(command: Command, given: string): Promise<MailSe
     const what = `${domain} is not one of our domains: postern domain add ${domain}`;
     throw new ExitError(exitCodes.cannotOpen, what);
   }
-  const { hostname } = await client.get<{ hostname: string }>("/status");
+  const status = await client.get<{ hostname: string; domain: string }>("/status");
+  const { hostname } = status;
   const dkim = await client.get<MailSetup["dkim"]>(`/domains/${encodeURIComponent(domain)}/dkim`);
   const accounts = await client.get<{ address: string }[]>("/accounts");
   const aliases = await client.get<{ address: string }[]>("/aliases");
   const taken = new Set([...accounts, ...aliases].map(({ address }) => address.toLowerCase()));
+  const config = configOf(command);
   return {
     domain,
     hostname,
     dkim,
-    reports: reportsOf(domain, taken),
-    ...fromConfig(configOf(command)),
+    reports: reportsOf(config.reports.address, status.domain, taken),
+    ...fromConfig(config),
     ...certificateOf(layoutOf(data).edgeSmtp),
   };
 }
 
-/** RFC 5321 §4.5.1: every domain has a postmaster, so that is who gets them when nobody is named. */
-function reportsOf(domain: string, taken: ReadonlySet<string>): MailSetup["reports"] {
-  const address = taken.has(`dmarc@${domain}`) ? `dmarc@${domain}` : `postmaster@${domain}`;
+/** Where the hub looks for reports: what comes to another address is not read. */
+function reportsOf(
+  configured: string,
+  siteDomain: string,
+  taken: ReadonlySet<string>,
+): MailSetup["reports"] {
+  const address = configured === "" ? `dmarc-reports@${siteDomain}` : configured.toLowerCase();
   return { address, exists: taken.has(address) };
-}
-
-function configOf(command: Command): Config {
-  const { config } = command.optsWithGlobals<{ config?: string }>();
-  const path = config ?? layoutOf(dataOf(command)).config;
-  return complete(existsSync(path) ? readConfig(path) : {});
 }
 
 function fromConfig({ listen, queue }: Config): Pick<MailSetup, "address" | "ports" | "smartHost"> {

@@ -103,6 +103,10 @@ function proofs(setup: MailSetup): Row[] {
   const mailbox = reports.exists
     ? ""
     : `; nobody gets that mail yet: postern alias add ${reports.address} YOU`;
+  const home = reports.address.slice(reports.address.lastIndexOf("@") + 1);
+  // RFC 9990: whoever gets the reports of another domain has to agree to that.
+  const consent =
+    home === domain ? "" : `. Publish too: ${domain}._report._dmarc.${home} TXT "v=DMARC1"`;
   return [
     {
       type: "TXT",
@@ -128,7 +132,7 @@ function proofs(setup: MailSetup): Row[] {
       need: "must",
       per: "domain",
       value: `v=DMARC1; p=none; rua=mailto:${reports.address}`,
-      why: `DMARC: begin by watching the daily reports; raise p to quarantine, then reject${mailbox}`,
+      why: `DMARC: begin by watching the daily reports; raise p to quarantine, then reject${mailbox}${consent}`,
     },
   ];
 }

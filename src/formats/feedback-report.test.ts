@@ -78,7 +78,7 @@ describe("formatFeedbackMail()", () => {
   test("writes a multipart/report of three parts (RFC 5965 §2)", () => {
     const mail = formatFeedbackMail({
       from: "dmarc@us.test",
-      to: "ruf@example.com",
+      to: ["ruf@example.com", `${"r".repeat(64)}@${"d.".repeat(90)}example`, "x@a.example"],
       subject: "Failure of example.com\r\nBcc: all@us.test",
       id: "0123abcd",
       madeAtMs: Date.UTC(2026, 10, 20, 12),
@@ -99,6 +99,7 @@ describe("formatFeedbackMail()", () => {
     const parsed = parseFeedbackReport(mail.subarray(part?.bodyStart, part?.bodyEnd));
     assert.deepEqual(parsed, { ok: true, value: failure });
     assert.doesNotMatch(mail.toString(), /^Bcc:|[^\r]\n|\r[^\n]/m);
+    assert.match(mail.toString(), /^To: <ruf@example.com>,\r\n <r+@[d.]+example>,\r\n <x@a/m);
   });
 });
 

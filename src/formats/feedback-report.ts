@@ -157,7 +157,7 @@ export function formatFeedbackReport(report: FeedbackReport): string {
 export interface FeedbackMail {
   /** Address that may be answered; its domain is that of the Message-ID. */
   readonly from: string;
-  readonly to: string;
+  readonly to: readonly string[];
   readonly subject: string;
   /** Unique, of letters, digits and dots: boundary and Message-ID are made from it. */
   readonly id: string;
@@ -175,7 +175,7 @@ export function formatFeedbackMail(mail: FeedbackMail): Buffer {
   const domain = mail.from.slice(mail.from.lastIndexOf("@") + 1);
   const head = [
     `From: <${clean(mail.from)}>`,
-    `To: <${clean(mail.to)}>`,
+    `To: ${mail.to.map((address) => `<${clean(address)}>`).join(",\r\n ")}`,
     `Subject: ${clean(mail.subject).replace(/[^\x20-\x7e]/g, "?")}`,
     `Date: ${formatDate(mail.madeAtMs)}`,
     `Message-ID: <${mail.id}@${domain}>`,

@@ -4,6 +4,7 @@ import type { Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import type { Clock } from "#base/clock";
+import { formatIp, parseIp } from "#base/ip";
 import { body, whole } from "./admin-input.ts";
 import type { HubEvents } from "./events.ts";
 import type { ReceivedFilter, Reports } from "./reports/index.ts";
@@ -61,9 +62,20 @@ function filterOf(c: Context): ReceivedFilter {
   return {
     domain: domainOf(c),
     dayMs: atMs,
-    source: c.req.query("source"),
+    source: sourceOf(c),
     limit: limitOf(c, 100),
   };
+}
+
+/** In the form in which reports are kept: "2001:DB8::1" is the same address. */
+function sourceOf(c: Context): string | undefined {
+  const source = c.req.query("source");
+  if (source === undefined) return undefined;
+  const octets = parseIp(source);
+  if (octets === undefined) {
+    throw new HTTPException(400, { message: `"${source}" is not an IP address` });
+  }
+  return formatIp(octets);
 }
 
 function limitOf(c: Context, otherwise: number): number {

@@ -80,6 +80,7 @@ export function createJudge(ports: JudgePorts): Judge {
       const octets = Buffer.concat(arrived.start);
       const header = parseHeader(octets);
       const asked = filter === undefined ? undefined : ask(filter, arrived, { net, clock });
+      asked?.catch(() => {}); // looked at below; what fails first must not leave it alone
       const author = readAuthor(header);
       const message = messageFacts(header, octets.subarray(0, header.end + wordsBytes));
       const contact = await contactWith(author, arrived.deposit, ports);

@@ -198,7 +198,7 @@ function missingFields(
   return date + (hasId ? "" : `Message-ID: <${submission.id}@${hostname}>\r\n`);
 }
 
-async function stage(octets: readonly Uint8Array[], store: Store): Promise<StagedContent> {
+export async function stage(octets: readonly Uint8Array[], store: Store): Promise<StagedContent> {
   const writer = store.stage();
   try {
     for (const chunk of octets) await writer.write(chunk);

@@ -12,7 +12,7 @@ import { smtpClientParameters, timeoutsOf } from "#transport/smtp-client";
 import type { Edges } from "./edges.ts";
 import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
 import type { Inside } from "./inside.ts";
-import { internalSender, type OutboundPorts, submit } from "./outbound.ts";
+import { internalSender, type OutboundPorts, stage, submit } from "./outbound.ts";
 import { ownNames } from "./own-names.ts";
 import { signatures } from "./sign.ts";
 
@@ -107,9 +107,7 @@ async function signedHead({ sender, content }: OwnMail, inside: Inside): Promise
 
 async function commitOwn(own: OwnMail, head: Buffer, inside: Inside): Promise<void> {
   const { store, directory, clock, settings } = inside;
-  const writer = store.stage();
-  await writer.write(own.content);
-  const content = await writer.finish();
+  const content = await stage([own.content], store);
   const nowMs = clock.nowMs();
   const accounts = new Set<string>();
   const elsewhere = new Set<string>();

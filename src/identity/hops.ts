@@ -10,8 +10,8 @@ import type { Source } from "#model/connection";
 
 /** Addresses whose first bits are those of the network. */
 export interface IpRange {
-  /** Four or sixteen octets. */
-  readonly network: Uint8Array;
+  /** Four or sixteen. */
+  readonly octets: Uint8Array;
   readonly bits: number;
 }
 
@@ -21,20 +21,18 @@ const maxHops = 30;
 /** @param text "192.0.2.0/24", "2001:db8::/32" or one address; undefined when it is none of these */
 export function parseRange(text: string): IpRange | undefined {
   const [address = "", digits, more] = text.trim().split("/");
-  const network = parseIp(address);
-  if (network === undefined || more !== undefined) return undefined;
-  const most = network.length * 8;
-  if (digits === undefined) return { network, bits: most };
+  const octets = parseIp(address);
+  if (octets === undefined || more !== undefined) return undefined;
+  const most = octets.length * 8;
+  if (digits === undefined) return { octets, bits: most };
   const bits = /^(?:0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : most + 1;
-  return bits <= most ? { network, bits } : undefined;
+  return bits <= most ? { octets, bits } : undefined;
 }
 
 /** Is that address in one of the ranges? A mapped one counts as IPv4 (RFC 4291 §2.5.5.2). */
 export function isOwnRelay(address: string, own: readonly IpRange[]): boolean {
-  const octets = parseIp(address.replace(/^::ffff:(?=[^:]*$)/i, ""));
-  return (
-    octets !== undefined && own.some(({ network, bits }) => isInNetwork(octets, network, bits))
-  );
+  const client = parseIp(address.replace(/^::ffff:(?=[^:]*$)/i, ""));
+  return client !== undefined && own.some(({ octets, bits }) => isInNetwork(client, octets, bits));
 }
 
 /**

@@ -202,6 +202,8 @@ describe("weighIdentity()", () => {
     assert.equal(outcome([spf("fail"), signed("ender.example"), dmarc({})], rejectAll), "reject");
     const failed = dmarc({ result: "fail", policy: "none" });
     assert.equal(outcome([spf("fail"), signed("sender.example"), failed], rejectAll), "reject");
+    const onTrial = { ...signed("sender.example"), testing: true };
+    assert.equal(outcome([spf("fail"), onTrial, dmarc({})], rejectAll), "reject");
   });
 
   test("CAP-55 rejects nothing by default, whatever the checks say", () => {

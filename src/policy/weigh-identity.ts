@@ -43,13 +43,17 @@ export function weighIdentity(
   return opinions;
 }
 
-/** By the author's domain or one above it: enough where DMARC has no record to pass. */
+/**
+ * By the author's domain or one above it: enough where DMARC has no record to pass. With a key that is
+ * on trial a signature counts for nothing (RFC 6376 §3.6.1, t=y).
+ */
 function isSigned(dmarc: DmarcVerdict | undefined, verdicts: readonly Verdict[]): boolean {
   if (dmarc === undefined || dmarc.result === "fail") return false;
   return verdicts.some(
     (one) =>
       one.method === "dkim" &&
       one.result === "pass" &&
+      one.testing !== true &&
       `.${dmarc.fromDomain}`.endsWith(`.${one.domain}`),
   );
 }

@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Endpoint } from "#base/net";
 import { freePorts } from "./installation.ts";
 
 export interface Daemon extends AsyncDisposable {
@@ -22,11 +23,12 @@ export const noRspamd: string | false = existsSync("/usr/bin/rspamd")
 
 /**
  * @param lua statements run beside rspamd's rules, to register symbols of the test's own
+ * @param dns a name server; with one, rspamd checks SPF, DKIM, DMARC and ARC too
  */
-export async function startRspamd(lua = ""): Promise<Daemon> {
+export async function startRspamd(lua = "", dns?: Endpoint): Promise<Daemon> {
   return startDaemon("rspamd", (folder, port) => {
     const config = join(folder, "rspamd.conf");
-    writeFileSync(config, configuration(folder, port));
+    writeFileSync(config, configuration(folder, port, dns));
     writeFileSync(join(folder, "rspamd.local.lua"), lua);
     // The whole public suffix list takes rspamd longer to compile than all tests together.
     writeFileSync(join(folder, "domains"), "com\nexample\nnet\norg\n");
@@ -38,17 +40,22 @@ export async function startRspamd(lua = ""): Promise<Daemon> {
   });
 }
 
-/** Nothing answers at the name server's address: a lookup fails at once. */
-function configuration(folder: string, port: number): string {
+/** Without a name server nothing answers at its address: a lookup fails at once. */
+function configuration(folder: string, port: number, dns: Endpoint | undefined): string {
+  const { host, port: dnsPort } = dns ?? { host: "127.0.0.1", port: 1 };
+  const timeout = dns === undefined ? "0.1s" : "5s";
+  const checks = dns === undefined ? [] : ["spf", "dkim", "dmarc", "arc"];
+  const modules = ["regexp", ...checks].map((one) => `.include "$CONFDIR/modules.d/${one}.conf"`);
+  if (dns !== undefined) modules.push('modules { path = "$PLUGINSDIR"; }');
   return `options {
   pidfile = "${folder}/pid";
-  filters = "regexp";
+  filters = "${dns === undefined ? "regexp" : "regexp,spf,dkim"}";
   tempdir = "${folder}";
   cache_file = "${folder}/symbols.cache";
   hs_cache_dir = "${folder}";
   control_socket = "${folder}/control";
   url_tld = "${folder}/domains";
-  dns { nameserver = ["127.0.0.1:1"]; timeout = 0.1s; retransmits = 1; }
+  dns { nameserver = ["${host}:${dnsPort}"]; timeout = ${timeout}; retransmits = 1; }
 }
 logging { type = "console"; level = "warning"; }
 worker "normal" { bind_socket = "127.0.0.1:${port}"; count = 1; }
@@ -57,7 +64,7 @@ lua = "$RULESDIR/rspamd.lua";
 .include "$CONFDIR/actions.conf"
 .include "$CONFDIR/groups.conf"
 .include "$CONFDIR/composites.conf"
-.include "$CONFDIR/modules.d/regexp.conf"
+${modules.join("\n")}
 `;
 }
 

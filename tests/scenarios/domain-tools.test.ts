@@ -33,6 +33,7 @@ const zone: Zone = {
 };
 
 const data = mkdtempSync(join(tmpdir(), "postern-domain-"));
+const resent = join(data, "resent.eml");
 const sentMail = join(data, "sent.jsonl");
 let dns: FakeDns;
 let hub: Server;
@@ -40,7 +41,7 @@ let hub: Server;
 /** What the admin socket of an installation with one domain answers. */
 const answers: Readonly<Record<string, unknown>> = {
   "/domains": [{ name: "example.org" }],
-  "/status": { hostname: "mail.example.org" },
+  "/status": { hostname: "mail.example.org", domain: "example.org" },
   "/domains/example.org/dkim": [
     { selector: "s", name: "s._domainkey.example.org", text: dkim, strings: [dkim] },
   ],
@@ -49,7 +50,7 @@ const answers: Readonly<Record<string, unknown>> = {
     { ip: "192.0.2.25", count: 7 },
     { ip: "203.0.113.201", count: 3 },
   ],
-  "/aliases": [{ address: "dmarc@example.org", targets: ["ana@example.org"] }],
+  "/aliases": [{ address: "dmarc-reports@example.org", targets: ["ana@example.org"] }],
 };
 
 before(async () => {
@@ -62,6 +63,10 @@ before(async () => {
     response.writeHead(answer === undefined ? 404 : 200).end(JSON.stringify(answer ?? {}));
   }).listen(join(data, "hub/admin.sock"));
   await once(hub, "listening");
+  writeFileSync(
+    resent,
+    "Resent-From: list@example.org\r\nFrom: ann@elsewhere.example\r\n\r\nx\r\n",
+  );
   writeFileSync(sentMail, '{"ip":"192.0.2.25","count":40}\n{"ip":"203.0.113.200","count":2}\n');
   for (const [index, ran] of (await runAll(Object.values(lines))).entries()) {
     outcomes.set(Object.keys(lines)[index] ?? "", ran);
@@ -94,6 +99,8 @@ const lines = {
     ...["--direct-fallback", "--yes", "--json"],
   ],
   reported: ["--data", data, "spf", "wizard", "example.org", "--yes"],
+  senderId: ["check", "sender-id", resent, "--ip", "192.0.2.25", "--json"],
+  noAddressGiven: ["check", "sender-id", resent],
   replay: ["spf", "wizard", "example.org", "--yes", "--replay", sentMail],
   hostile: ["spf", "show", "hostile.example"],
   wide: ["spf", "show", "wide.example"],
@@ -204,6 +211,16 @@ describe("postern spf", () => {
     assert.match(ran("reported").stdout, /Your mail under this record: 7 pass, 3 softfail\./);
   });
 
+  test("CAP-54 check sender-id names the responsible address, its field and the status", () => {
+    const { code, stdout } = ran("senderId");
+    const { pra, praHeader, status, result } = JSON.parse(stdout) as Record<string, string>;
+    assert.deepEqual(
+      [code, pra, praHeader, status, result],
+      [0, "list@example.org", "Resent-From", "pass", "pass"],
+    );
+    assert.equal(ran("noAddressGiven").code, 64);
+  });
+
   test("a thousand includes and control characters end soon, with a finding", () => {
     for (const name of ["hostile", "wide"] as const) {
       const { code, stdout, tookMs } = ran(name);
@@ -248,7 +265,7 @@ describe("postern dns", () => {
       /must +MX +@\n +where mail for the domain goes\n +10 mail\./,
     );
     const zoneFile = ran("zone").stdout;
-    assert.match(zoneFile, /\n_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@example/);
+    assert.match(zoneFile, /\n_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@example/);
     assert.match(zoneFile, /\n; _25\._tcp\.mail IN TLSA 3 1 1 [0-9a-f]{64}\n/);
     const rows = JSON.parse(ran("recordsJson").stdout) as { name: string; value: string }[];
     assert.equal(rows.length, 13);

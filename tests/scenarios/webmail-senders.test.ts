@@ -141,7 +141,7 @@ describe("what the webmail says of senders", { skip: !hasBrowser }, () => {
         "Spam level",
         "7 of 9",
         "+3 The domain looks like another.",
-        "−1",
+        "−2",
       ],
       ...["As recorded in the header", "spf=pass header.d=mailer.test"],
     ];

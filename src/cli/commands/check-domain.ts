@@ -30,7 +30,7 @@ export function addCheckDomain(check: Command): void {
     .command("domain <name>")
     .description("MX, addresses, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, DANE and SRV of any domain")
     .option("--selector <name>", "DKIM selector to look at; repeat it", more)
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .addHelpText("after", examples)
     .action(async (name: string, options: Options, command: Command) => {
       const domain = domainArgument(name);
@@ -39,7 +39,7 @@ export function addCheckDomain(check: Command): void {
       if (wrong !== undefined) {
         throw new ExitError(exitCodes.usage, `--selector "${wrong}" is not a name`);
       }
-      const findings = await checkDomain(domain, selectors, resolverOf(options.dns));
+      const findings = await checkDomain(domain, selectors, resolverOf(options.dns, command));
       output(command, { domain, findings }, () => findingsText(domain, findings));
       process.exitCode = codeOf(findings);
     });

@@ -3,10 +3,11 @@
 import type { Pra } from "#identity/sender-id";
 import { wrapText } from "#identity/spf-advice";
 import type { Source } from "#model/connection";
+import type { Disposition } from "#model/decision";
 import type { Explained } from "./check-message.ts";
 
 export function explainedText(found: Explained): string {
-  const { sender, source, author, pra, spf, senderId, dkim, arc, dmarc, spam } = found;
+  const { sender, source, author, pra, spf, senderId, dkim, arc, dmarc, spam, outcome } = found;
   const rows = [
     ["author", author.kind === "one" ? author.address : author.why],
     ["sent by", sourceText(source)],
@@ -18,6 +19,7 @@ export function explainedText(found: Explained): string {
     ["DMARC", verdictText(dmarc)],
     ["state", `${sender.result}; origin: ${sender.origin}`],
     ...sender.evidence.map(({ type, text }) => ["evidence", `${type}: ${text}`] as const),
+    ["outcome", `${outcomes[outcome.disposition]}: ${outcome.because}`],
     ["spam level", `${spam.level} of 9`],
     ...spam.reasons.map(({ points, text }) => ["", `${points > 0 ? "+" : ""}${points} ${text}`]),
   ] as const;
@@ -27,6 +29,13 @@ export function explainedText(found: Explained): string {
   const field = found.authenticationResults.split("\r\n").map((line) => line.replace("\t", "  "));
   return [...wrapText(plain(found.why)), "", ...lines, "", ...field.map(plain)].join("\n");
 }
+
+const outcomes: Readonly<Record<Disposition, string>> = {
+  accept: "inbox",
+  quarantine: "Junk",
+  defer: "put off",
+  reject: "refused",
+};
 
 const labelWidth = 13;
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { domainToASCII } from "node:url";
 import type { Command } from "commander";
 import type { Resolver } from "#base/dns";
 import { parseIp } from "#base/ip";
@@ -12,6 +13,7 @@ import { type IdentityRules, identityRules, MessageChecks } from "#identity/chec
 import { assessSender, lookAlikes, messageFacts } from "#identity/sender";
 import { findPra, type Pra } from "#identity/sender-id";
 import type { Source } from "#model/connection";
+import type { Disposition, SenderRules } from "#model/decision";
 import type {
   ArcVerdict,
   DkimVerdict,
@@ -22,12 +24,14 @@ import type {
   SpfVerdict,
   Verdict,
 } from "#model/verdict";
-import { spamConfidence } from "#policy";
+import { decide, spamConfidence, weighIdentity, weighSpam } from "#policy";
+import { adminClient } from "../admin-client.ts";
+import type { Config } from "../config/read.ts";
 import { ExitError, exitCodes } from "../exit.ts";
 import { maxMessageBytes, readMessageFile } from "./check-message-file.ts";
 import { explainedText } from "./check-message-text.ts";
 import { type Asked, batch, clockAt, resolverOf } from "./check-shared.ts";
-import { output } from "./shared.ts";
+import { configOf, dataOf, output } from "./shared.ts";
 
 interface Options {
   readonly ip?: string;
@@ -50,7 +54,10 @@ A file named - is standard input. The line before a message in an mbox is passed
 line ends of Unix are read as those of mail. Without --ip, the newest Received field that names
 another host than the machine itself and --own-relay says who sent it; without --mail-from,
 Return-Path. In a batch each line is {"id", "file" or "base64", "ip", "helo", "mailFrom", "at"};
-what is not there is taken from the options.`;
+what is not there is taken from the options.
+
+Where an installation runs in the data folder, its domains, relays and rules count. Contacts and names
+of its people do not: those are judged only as mail comes in.`;
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -61,35 +68,63 @@ export function addCheckMessage(check: Command): void {
     .option("--ip <address>", "address of the client that sent it")
     .option("--helo <name>", "its greeting, with --ip")
     .option("--mail-from <path>", "return path; empty for the null path")
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .option("--at <time>", "judge as of this moment")
     .option("--own-relay <network>", "a relay of ours, not the sender; repeatable", several, [])
     .option("--trusted-sealer <domain>", "an ARC sealer that is believed; repeatable", several, [])
     .option("--batch", "one JSON object a line on standard input")
     .addHelpText("after", examples)
     .action(async (file: string | undefined, options: Options, command: Command) => {
-      const rules = rulesOf(options);
-      const resolver = resolverOf(options.dns);
+      const site = await siteOf(options, command);
       const { ip, helo, mailFrom, at } = options;
       const given = { ip, helo, mailFrom, at };
       if (options.batch !== true) {
-        const found = await explain({ ...given, file }, rules, resolver);
+        const found = await explain({ ...given, file }, site);
         return output(command, found, () => explainedText(found));
       }
       if (file !== undefined) throw new ExitError(exitCodes.usage, "a batch is standard input");
       return batch(async (asked) => {
         if (asked["file"] === "-") throw new ExitError(exitCodes.usage, "- is the batch itself");
-        return await explain({ ...given, ...asked }, rules, resolver);
+        return await explain({ ...given, ...asked }, site);
       });
     });
 }
 
-function rulesOf({ ownRelay, trustedSealer }: Options): IdentityRules {
+/** Who judges: the installation of the data folder where there is one, with its own domains. */
+interface Site {
+  readonly rules: IdentityRules;
+  readonly resolver: Resolver;
+  readonly config: Config;
+  /** Empty when no system runs there. */
+  readonly domains: readonly string[];
+}
+
+async function siteOf(options: Options, command: Command): Promise<Site> {
+  const config = configOf(command);
+  return {
+    rules: rulesOf(options, config),
+    resolver: resolverOf(options.dns, command),
+    config,
+    domains: await ownDomains(command),
+  };
+}
+
+async function ownDomains(command: Command): Promise<readonly string[]> {
+  try {
+    const found = await adminClient(dataOf(command)).get<readonly { name: string }[]>("/domains");
+    return found.map(({ name }) => domainToASCII(name.toLowerCase()));
+  } catch (error) {
+    if (error instanceof ExitError) return []; // files can be judged where nothing runs
+    throw error;
+  }
+}
+
+function rulesOf({ ownRelay, trustedSealer }: Options, { identity }: Config): IdentityRules {
   try {
     return identityRules({
-      ownRelays: ownRelay,
-      trustedSealers: trustedSealer,
-      praMode: "rfc4407",
+      ownRelays: ownRelay.length > 0 ? ownRelay : identity.ownRelays,
+      trustedSealers: trustedSealer.length > 0 ? trustedSealer : identity.trustedSealers,
+      praMode: identity.praMode === "mail-from-fallback" ? identity.praMode : "rfc4407",
     });
   } catch (error) {
     throw new ExitError(exitCodes.usage, (error as Error).message);
@@ -108,6 +143,8 @@ export interface Explained {
   readonly arc: ArcVerdict;
   readonly dmarc: DmarcVerdict;
   readonly spam: SpamVerdict;
+  /** What the configuration makes of it; "quarantine" is Junk. */
+  readonly outcome: { readonly disposition: Disposition; readonly because: string };
   /** Nobody looks at these yet. */
   readonly smime: null;
   readonly content: null;
@@ -116,7 +153,10 @@ export interface Explained {
   readonly why: string;
 }
 
-async function explain(asked: Asked, rules: IdentityRules, resolver: Resolver): Promise<Explained> {
+async function explain(
+  asked: Asked,
+  { rules, resolver, config, domains }: Site,
+): Promise<Explained> {
   const octets = await octetsOf(asked);
   const header = parseHeader(octets);
   const { ip, helo = "" } = asked;
@@ -132,9 +172,25 @@ async function explain(asked: Asked, rules: IdentityRules, resolver: Resolver): 
   checks.write(octets);
   const { verdicts, source, author } = await checks.finish();
   const facts = messageFacts(header, octets);
-  const sender = assessSender({ ...facts, author, verdicts, source: source.kind, ...nobodyOfOurs });
+  const sender = assessSender({
+    ...facts,
+    author,
+    verdicts,
+    source: source.kind,
+    isPartner: false,
+    isOurs: (domain) => domains.some((own) => domain === own || domain.endsWith(`.${own}`)),
+    known: lookAlikes([...domains, ...config.spam.partners]),
+    isNameOfOurs: () => false, // people and their correspondents are the running system's to know
+    isFirstContact: false,
+  });
   const { isBulk } = facts;
   const spam = spamConfidence({ sender, isAllowed: false, isKnown: false, isBulk });
+  const { spf, dmarc, senderId } = config;
+  const senderRules = { spf, dmarc, senderId } as SenderRules;
+  const { disposition, opinions } = decide([
+    ...weighIdentity(verdicts, senderRules),
+    weighSpam(spam, config.spam),
+  ]);
   return {
     sender,
     source,
@@ -142,21 +198,13 @@ async function explain(asked: Asked, rules: IdentityRules, resolver: Resolver): 
     pra: findPra(header),
     ...byMethod(verdicts),
     spam,
+    outcome: { disposition, because: opinions[0]?.because ?? "" },
     smime: null,
     content: null,
     authenticationResults: formatAuthResults(receiver, [...verdicts, sender, spam]),
     why: sender.text,
   };
 }
-
-/** A file is judged without knowing who we are; the running system knows its own domains and people. */
-const nobodyOfOurs = {
-  isPartner: false,
-  isOurs: () => false,
-  known: lookAlikes([]),
-  isNameOfOurs: () => false,
-  isFirstContact: false,
-} as const;
 
 /** Name under which results are printed. */
 const receiver = "localhost";

@@ -1,16 +1,37 @@
 /** What the commands that check have in common: a resolver, a moment, and batches. */
 
 import { createInterface } from "node:readline";
+import type { Command } from "commander";
 import { type Clock, systemClock } from "#base/clock";
-import { createResolver, dnsParameters, type Resolver, resolverSettings } from "#base/dns";
+import {
+  createResolver,
+  type DnsValues,
+  dnsParameters,
+  type Resolver,
+  resolverSettings,
+} from "#base/dns";
 import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
 import { ExitError, exitCodes, print } from "../exit.ts";
+import { configOf } from "./shared.ts";
 
-export function resolverOf(dns: string | undefined): Resolver {
-  const servers = dns === undefined ? [] : [dns];
-  const settings = resolverSettings({ ...defaultsOf(dnsParameters), servers });
-  return createResolver({ ...settings, clock: systemClock, random: systemRandom });
+/** @param dns as ADDRESS:PORT; undefined: what the installation asks, or the machine without one */
+export function resolverOf(dns: string | undefined, command: Command): Resolver {
+  const values =
+    dns === undefined ? configOf(command).dns : { ...defaultsOf(dnsParameters), servers: [dns] };
+  return createResolver({ ...settingsOf(values, dns), clock: systemClock, random: systemRandom });
+}
+
+function settingsOf(
+  values: DnsValues,
+  dns: string | undefined,
+): ReturnType<typeof resolverSettings> {
+  try {
+    return resolverSettings(values);
+  } catch (error) {
+    if (dns === undefined) throw error;
+    throw new ExitError(exitCodes.usage, `--dns "${dns}" is not ADDRESS:PORT`);
+  }
 }
 
 /** @param at a date as ISO 8601 or RFC 5322 has it, or seconds since 1970; undefined: now */

@@ -41,10 +41,10 @@ export function addDnsCommands(program: Command): void {
   dns
     .command("check <domain>")
     .description("are they published? ok, missing, different; exit code 2 when something is wrong")
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .action(async (domain: string, options: { dns?: string }, command: Command) => {
       const setup = await mailSetup(command, domain);
-      const resolver = resolverOf(options.dns);
+      const resolver = resolverOf(options.dns, command);
       const wanted = wantedRecords(setup);
       const rows = await compareRecords(wanted, setup.domain, setup.hostname, resolver);
       output(command, rows, () => comparedText(setup.domain, rows));
@@ -56,9 +56,9 @@ export function addDnsCommands(program: Command): void {
   dns
     .command("explain <record-or-name>")
     .description("a record in words, part by part; of a name what is published there")
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .action(async (given: string, options: { dns?: string }, command: Command) => {
-      const found = await explanations(given, options.dns);
+      const found = await explanations(given, options.dns, command);
       output(command, found, () => found.map(explainedText).join("\n\n"));
       const isBad = found.some(({ parts }) => parts.some(({ level }) => level === "bad"));
       if (isBad) process.exitCode = exitCodes.findings;
@@ -70,7 +70,11 @@ interface Explanation extends ExplainedRecord {
   readonly name?: string;
 }
 
-async function explanations(given: string, dns: string | undefined): Promise<Explanation[]> {
+async function explanations(
+  given: string,
+  dns: string | undefined,
+  command: Command,
+): Promise<Explanation[]> {
   const text = given === "-" ? await readInput("-") : given;
   const record = explainRecord(text);
   if (record !== undefined) return [record];
@@ -78,7 +82,7 @@ async function explanations(given: string, dns: string | undefined): Promise<Exp
   if (name === null) {
     throw new ExitError(exitCodes.usage, "that is neither a record of mail nor a name");
   }
-  const found = await published(name, resolverOf(dns));
+  const found = await published(name, resolverOf(dns, command));
   if (found.length > 0) return found;
   throw new ExitError(exitCodes.cannotOpen, `${name} publishes no record of mail`);
 }

@@ -1,8 +1,11 @@
 /** What every command shares: its folder, and one result in two forms. */
 
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { type Config, complete, readConfig } from "../config/read.ts";
 import { ExitError, exitCodes, print } from "../exit.ts";
+import { layoutOf } from "../up/layout.ts";
 
 /** How long the hub may say nothing while it reads a large store. */
 export const longMs = 3_600_000;
@@ -11,6 +14,13 @@ export const longMs = 3_600_000;
 export function dataOf(command: Command): string {
   const { data } = command.optsWithGlobals<{ data: string }>();
   return resolve(data);
+}
+
+/** The configuration of that folder, or of the file that the command line names; else the defaults. */
+export function configOf(command: Command): Config {
+  const { config } = command.optsWithGlobals<{ config?: string }>();
+  const path = config ?? layoutOf(dataOf(command)).config;
+  return complete(existsSync(path) ? readConfig(path) : {});
 }
 
 /** A count from the command line. */

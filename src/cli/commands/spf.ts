@@ -54,9 +54,9 @@ export function addSpfCommands(program: Command): void {
   spf
     .command("show <domain>")
     .description("the record of any domain, with all that it includes, in words")
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .action(async (domain: string, options: { dns?: string }, command: Command) => {
-      const found = await expandSpf(domainArgument(domain), resolverOf(options.dns));
+      const found = await expandSpf(domainArgument(domain), resolverOf(options.dns, command));
       output(command, found, () => expansionLines(found).join("\n"));
       process.exitCode = codeOf(found.findings, found.record.problem?.kind === "unanswered");
     });
@@ -75,7 +75,7 @@ export function addSpfCommands(program: Command): void {
     .option("--others <result>", "everybody else: softfail, fail or neutral")
     .option("--replay <file>", "what the record would do to mail that was sent; - is stdin")
     .option("--yes", "ask nothing: flags, else what is published now")
-    .option("--dns <host:port>", "resolver; without it that of the machine")
+    .option("--dns <address:port>", "resolver; without it that of the installation or machine")
     .action(async (domain: string, options: WizardOptions, command: Command) => {
       await wizard(domainArgument(domain), options, command);
     });
@@ -88,7 +88,7 @@ function codeOf(findings: readonly SpfFinding[], unanswered: boolean): number {
 
 async function wizard(domain: string, options: WizardOptions, command: Command): Promise<void> {
   const { json } = command.optsWithGlobals<{ json?: boolean }>();
-  const resolver = resolverOf(options.dns);
+  const resolver = resolverOf(options.dns, command);
   const facts = await spfFacts(domain, resolver);
   const silent = facts.unanswered.find((text) => /^(?:TXT|MX) /.test(text));
   if (silent !== undefined) {
@@ -108,7 +108,8 @@ async function wizard(domain: string, options: WizardOptions, command: Command):
       : `When it is published: postern spf show ${domain}`;
     return [...planLines(plan), ...(replay ? replayLines(replay) : []), "", next].join("\n");
   });
-  process.exitCode = codeOf(plan.findings, false);
+  const isUnanswered = plan.findings.some(({ level }) => level === "unknown");
+  process.exitCode = codeOf(plan.findings, isUnanswered);
 }
 
 /** On a terminal: what is published now, then the questions, on standard error. */

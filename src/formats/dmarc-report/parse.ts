@@ -237,9 +237,10 @@ function wordOf<const Word extends string>(
   return words.find((word) => word === meant);
 }
 
+/** Below 10^10: sums over hundreds of thousands of records stay exact, and so do moments in ms. */
 function numberOf(element: XmlElement | undefined, name: string): number | undefined {
   const digits = textOf(element, name);
-  return digits !== undefined && /^\d{1,12}$/.test(digits) ? Number(digits) : undefined;
+  return digits !== undefined && /^\d{1,10}$/.test(digits) ? Number(digits) : undefined;
 }
 
 function momentOf(element: XmlElement | undefined, name: string): number | undefined {

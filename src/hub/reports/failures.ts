@@ -13,6 +13,7 @@ import type { OwnMail } from "../outgoing.ts";
 import { type Book, dayMs, dayOf } from "./book.ts";
 import type { ReportEvents } from "./events.ts";
 import { domainOf, findVerdict, type SeenMessage } from "./evidence.ts";
+import { OneByOne } from "./one-by-one.ts";
 import type { ReportSettings } from "./settings.ts";
 
 export interface FailurePorts {
@@ -53,15 +54,17 @@ const shown = [
 
 export class Failures {
   readonly #ports: FailurePorts;
-  readonly #waiting: Kept[] = [];
-  #running: Promise<void> | undefined;
-  #isStopped = false;
+  readonly #reporting: OneByOne<Kept>;
   /** Domains that are done for the day: they want none, or have had enough. */
   #done = new Set<string>();
   #day = 0;
 
   constructor(ports: FailurePorts) {
     this.#ports = ports;
+    this.#reporting = new OneByOne(
+      (seen) => this.#report(seen),
+      (error) => ports.events.failed("reporting a failure", error),
+    );
   }
 
   note(seen: SeenMessage): void {
@@ -73,27 +76,12 @@ export class Failures {
       this.#day = dayOf(seen.atMs);
       this.#done = new Set();
     }
-    if (this.#done.has(dmarc.policyDomain) || this.#waiting.length >= maxWaiting) return;
-    this.#waiting.push({ ...seen, kept });
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    if (this.#done.has(dmarc.policyDomain) || this.#reporting.waiting >= maxWaiting) return;
+    this.#reporting.add({ ...seen, kept });
   }
 
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      if (this.#isStopped) return;
-      try {
-        await this.#report(next);
-      } catch (error) {
-        this.#ports.events.failed("reporting a failure", error);
-      }
-    }
+  stop(): Promise<void> {
+    return this.#reporting.stop();
   }
 
   async #report(seen: Kept): Promise<void> {
@@ -139,7 +127,7 @@ export class Failures {
     const text = `This message from ${dmarc.fromDomain} failed DMARC at ${submitter}. Only a part of its header is shown.`;
     const content = formatFeedbackMail({
       from: address,
-      to: to.join(">, <"), // the writer puts brackets around it
+      to,
       subject: `DMARC failure report: ${dmarc.fromDomain}`,
       id,
       madeAtMs: clock.nowMs(),
@@ -212,8 +200,14 @@ function shownHeader(octets: Uint8Array, recipients: readonly string[]): Buffer 
   });
   let text = raw.map((one) => (one.endsWith("\r\n") ? one : `${one}\r\n`)).join("");
   for (const recipient of recipients) {
-    const pattern = recipient.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    text = text.replace(new RegExp(pattern, "gi"), `redacted@${domainOf(recipient)}`);
+    const pattern = octetsIn(recipient).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    const instead = octetsIn(`redacted@${domainOf(recipient)}`);
+    text = text.replace(new RegExp(pattern, "gi"), () => instead);
   }
   return Buffer.from(text, "latin1");
+}
+
+/** UTF-8 (RFC 6532), one character an octet, as the header is searched. */
+function octetsIn(text: string): string {
+  return Buffer.from(text).toString("latin1");
 }

@@ -5,6 +5,7 @@ import { domainToASCII } from "node:url";
 import { type AggregateReport, type ReportMail, reportMail } from "#formats/dmarc-report";
 import { composeMessage } from "#formats/mime";
 import type { PolicyFinding } from "#identity/dmarc";
+import { sumOf } from "./received.ts";
 import type { SeenRows } from "./seen-rows.ts";
 import type { ReportSettings } from "./settings.ts";
 
@@ -70,7 +71,7 @@ export function packed(
     const mail = reportMail(report, submitter);
     if (mail.octets.length <= maxKib * 1024 || records.length <= 1) return { report, mail };
     const half = Math.ceil(records.length / 2);
-    leftOut += records.slice(half).reduce((sum, { count }) => sum + count, 0);
+    leftOut += sumOf(records.slice(half));
     records = records.slice(0, half);
   }
 }
@@ -82,7 +83,7 @@ export function aggregateMail(
   madeAtMs: number,
 ): Buffer {
   const { policy, beginMs, endMs, records } = report;
-  const messages = records.reduce((sum, { count }) => sum + count, 0);
+  const messages = sumOf(records);
   const time = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
   const text = [
     `DMARC aggregate report of ${submitter} about mail from ${policy.domain}`,

@@ -135,6 +135,8 @@ export interface FailingSource {
 }
 
 const maxFailing = 10;
+/** Anybody with a domain can report on any: each has sums of its own to be made. */
+const maxDomains = 1000;
 
 /** What others saw of the domains since then; reports that nobody vouches for are left out. */
 export function summaries(book: Book, sinceMs: number, domain?: string): readonly DomainSummary[] {
@@ -142,7 +144,7 @@ export function summaries(book: Book, sinceMs: number, domain?: string): readonl
     `SELECT domain, count(*) AS reports, count(DISTINCT org) AS reporters,
       sum(messages) AS messages, sum(passed) AS passed FROM report
       WHERE end_ms >= ?1 AND reporter <> '' AND (?2 IS NULL OR domain = ?2)
-      GROUP BY domain ORDER BY messages DESC, domain`,
+      GROUP BY domain ORDER BY messages DESC, domain LIMIT ${maxDomains}`,
     sinceMs,
     domain ?? null,
   ) as readonly Omit<DomainSummary, "failing">[];

@@ -7,6 +7,7 @@ import type { MessageId } from "#model/mailbox";
 import type { Book } from "./book.ts";
 import type { ReportEvents } from "./events.ts";
 import { findVerdict, isSame, type SeenMessage } from "./evidence.ts";
+import { OneByOne } from "./one-by-one.ts";
 import { readAside } from "./read-aside.ts";
 import { keepAggregate, keepFeedback, noteUnread, type Origin } from "./received.ts";
 
@@ -43,14 +44,16 @@ export class Receiver {
   readonly #ports: ReceivePorts;
   readonly #verifiedRoom: TokenBucket;
   readonly #unverifiedRoom: TokenBucket;
-  readonly #waiting: Waiting[] = [];
-  #running: Promise<void> | undefined;
-  #isStopped = false;
+  readonly #reading: OneByOne<Waiting>;
 
   constructor(ports: ReceivePorts) {
     this.#ports = ports;
     this.#verifiedRoom = new TokenBucket(ports.clock, perSecond, atOnce);
     this.#unverifiedRoom = new TokenBucket(ports.clock, perSecond, atOnce);
+    this.#reading = new OneByOne(
+      (waiting) => this.#read(waiting),
+      (error) => ports.events.failed("reading a report", error),
+    );
   }
 
   /** Is it for us alone? Then it is no mail that is reported on: two servers would never end. */
@@ -67,10 +70,7 @@ export class Receiver {
     const reporter = dmarc?.result === "pass" ? dmarc.fromDomain : "";
     const room = reporter === "" ? this.#unverifiedRoom : this.#verifiedRoom;
     if (!room.take()) return this.#unread("too-many", atMs);
-    this.#waiting.push({ id, atMs, reporter });
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#reading.add({ id, atMs, reporter });
   }
 
   /** @param octets a mail or a file that an administrator has */
@@ -92,20 +92,8 @@ export class Receiver {
     return { kept, known, faults: found.faults };
   }
 
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      if (this.#isStopped) return;
-      try {
-        await this.#read(next);
-      } catch (error) {
-        this.#ports.events.failed("reading a report", error);
-      }
-    }
+  stop(): Promise<void> {
+    return this.#reading.stop();
   }
 
   async #read(waiting: Waiting): Promise<void> {

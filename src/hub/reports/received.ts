@@ -157,7 +157,7 @@ export function prune(book: Book, keepDays: number, nowMs: number): void {
   });
 }
 
-export function hasPassed({ dkim, spf }: Pick<ReportRecord, "dkim" | "spf">): boolean {
+function hasPassed({ dkim, spf }: Pick<ReportRecord, "dkim" | "spf">): boolean {
   return dkim === "pass" || spf === "pass";
 }
 

@@ -129,6 +129,17 @@ describe("received reports", () => {
     assert.deepEqual(at.reports.ownSources("us.example", 0), []);
   });
 
+  test("with counts that no sum could hold are refused, and the others stay readable", async () => {
+    await using at = house();
+    const most = reportXml("us.example", "a", 9999).replace(/<count>\d+/g, "<count>9999999999");
+    await arrives(at, Buffer.from(most), "big.example");
+    const [row] = at.reports.received({ limit: 9 }).reports;
+    assert.equal(row?.messages, 9999 * 9_999_999_999);
+    assert.equal(at.reports.overview(0).domains[0]?.messages, row.messages);
+    await arrives(at, Buffer.from(most.replaceAll("<count>", "<count>9")), "big.example");
+    assert.deepEqual(at.reports.overview(0).unread, [{ why: "bad-field", count: 1 }]);
+  });
+
   test("of feedback reports no address is written down", async () => {
     await using at = house();
     for (const name of names("arf")) await at.reports.take(octetsOf(name));
@@ -246,6 +257,17 @@ describe("failure reports", () => {
       ["dmarc", ["dkim", "spf"], "sel", ['txt : one.example : "v=spf1 -all"'], "spam"],
     );
     assert.equal(at.reports.sent({ limit: 9 })[0]?.kind, "failure");
+  });
+
+  test("leave out recipients who are not ASCII, too (RFC 6532)", async () => {
+    await using at = house(zone, { failure: "headers", send: false });
+    const text = original.toString().replace("Ana@us.example", "zoë+(@us.example");
+    at.mails.set("utf8", Buffer.from(text));
+    const recipients = ["zoë+(@us.example"];
+    at.reports.note(seenOf("one.example", { kept: "utf8", recipients }));
+    await at.clock.advance(10);
+    await pause(50);
+    assert.match(Buffer.from(at.sent[0]?.content ?? "").toString(), /for <redacted@us\.example>/);
   });
 
   test("are few: so many a day, and only to who asks for them and agrees", async () => {

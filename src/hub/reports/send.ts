@@ -12,6 +12,7 @@ import { type Book, dayMs, dayOf } from "./book.ts";
 import type { ReportEvents } from "./events.ts";
 import { isSame } from "./evidence.ts";
 import { aggregateMail, aggregateReport, type Packed, type Published, packed } from "./make.ts";
+import { sumOf } from "./received.ts";
 import type { Seen, SeenGroup, SeenRows } from "./seen-rows.ts";
 import type { ReportSettings } from "./settings.ts";
 
@@ -195,7 +196,7 @@ export class Sender {
   ): void {
     const { book, seen, clock, events } = this.#ports;
     const { report, mail } = made;
-    const messages = report.records.reduce((sum, { count }) => sum + count, 0);
+    const messages = sumOf(report.records);
     book.together(() => {
       seen.takeOff(group, rows.rows);
       book.run(

@@ -36,6 +36,11 @@ describe("suspected spoofs", () => {
     }
   });
 
+  test("a name without letters is nobody's", () => {
+    const given = { author: from(me, "***"), isNameOfOurs: (folded: string) => folded === "" };
+    assert.deepEqual(typesOf(facts(me, passed, given)), []);
+  });
+
   test("a fail under p=none, or one that a trusted forwarder explains, is none", () => {
     assert.deepEqual(typesOf(facts(me, [dmarc("fail", d, { policy: "none" })])), []);
     const failed = dmarc("fail", d, { policy: "reject" });

@@ -60,7 +60,9 @@ function ofName({ author, isOurs, isNameOfOurs }: SenderFacts, found: Found): re
     const text = `The name speaks of ${displayAddress(other)}, but the address is ${displayAddress(author.address)}.`;
     evidence.push({ type: "name-holds-address", claimed: other, text });
   }
-  if ((found.isLoggedIn || !isOurs(author.domain)) && isNameOfOurs(foldName(name))) {
+  const folded = foldName(name); // "" for a name without letters
+  const isElsewhere = found.isLoggedIn || !isOurs(author.domain);
+  if (isElsewhere && folded !== "" && isNameOfOurs(folded)) {
     const whose = found.isLoggedIn ? "theirs" : "an address of yours";
     const text = `Somebody in your organisation has this name, but ${displayAddress(author.address)} is not ${whose}.`;
     evidence.push({ type: "name-of-ours", claimed: name, text });
@@ -85,7 +87,7 @@ const commonEnd =
   /\.(?:com|net|org|edu|gov|mil|info|biz|io|eu|uk|de|fr|es|it|nl|be|at|ch|pl|pt|se|no|dk|fi|cz|ie|us|ca|au|br|in|jp|cn|ru)$/;
 
 /** Addresses, and domains, that stand in a text; in lower case, domains as A-labels. */
-export function addressesIn(name: string): readonly string[] {
+function addressesIn(name: string): readonly string[] {
   const text = name.normalize("NFKC").toLowerCase();
   const found: string[] = [];
   for (const word of text.split(/[\s<>"'(),;:[\]|/]+/u)) {

@@ -4,7 +4,7 @@ import { type Directive, formatMacroString, type MacroString, type SpfRecord } f
 import { sizeWords } from "./networks.ts";
 
 /** What the world concludes; "" of a pass, which needs no words beside the term. */
-export const resultWords: Readonly<Record<Directive["result"], string>> = {
+const resultWords: Readonly<Record<Directive["result"], string>> = {
   pass: "may send",
   fail: 'fail: "not ours, refuse it"',
   softfail: 'soft fail: "probably not ours"',

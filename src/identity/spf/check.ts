@@ -30,10 +30,9 @@ export async function checkSpf(
   const identity = isNull ? "helo" : "mailfrom";
   const at = isNull ? -1 : question.mailFrom.lastIndexOf("@");
   const domain = toAscii(isNull ? question.helo : question.mailFrom.slice(at + 1));
-  const common = { method: "spf", identity, domain } as const;
-
   if (!isDomain(domain)) {
-    return { ...common, result: "none", why: `the ${identity} identity is not a domain name` }; // §4.3
+    const why = `the ${identity} identity is not a domain name`; // §4.3
+    return { method: "spf", identity, domain: domain.slice(0, maxDomain), result: "none", why };
   }
   const localPart = at > 0 ? question.mailFrom.slice(0, at) : "postmaster"; // §4.3
   const { nxdomain: _, ...judgement } = await checkHost(
@@ -41,7 +40,7 @@ export async function checkSpf(
     resolver,
     clock,
   );
-  return { ...common, ...judgement };
+  return { method: "spf", identity, domain, ...judgement };
 }
 
 /** One identity, whatever its source. */
@@ -78,9 +77,12 @@ function toAscii(domain: string): string {
   return isAscii || bare.length > 255 ? bare : domainToASCII(bare);
 }
 
+/** RFC 1035 §2.3.4, in characters. A client may greet with more. */
+const maxDomain = 253;
+
 /** §4.3: at least two labels of 1 to 63 octets, such as host names and services have. */
 function isDomain(domain: string): boolean {
-  return domain.length <= 253 && /^[\w-]{1,63}(?:\.[\w-]{1,63})+$/.test(domain);
+  return domain.length <= maxDomain && /^[\w-]{1,63}(?:\.[\w-]{1,63})+$/.test(domain);
 }
 
 /** RFC 4291 §2.5.5.2: ::ffff:0:0/96 holds the IPv4 addresses. */

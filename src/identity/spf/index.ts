@@ -5,7 +5,7 @@
 
 export { checkHost, checkSpf, type HostQuestion, type SpfQuestion } from "./check.ts";
 export { formatMacroString, type MacroString } from "./macro.ts";
-export { type Scope, selectRecords } from "./policy.ts";
+export type { Scope } from "./policy.ts";
 export {
   type Directive,
   isSpfRecord,

@@ -57,7 +57,7 @@ function read(answer: DnsAnswer<"TXT">, domain: string, scope: Scope | undefined
  *
  * @param texts all TXT records of the name
  */
-export function selectRecords(texts: readonly string[], scope?: Scope): readonly string[] {
+function selectRecords(texts: readonly string[], scope?: Scope): readonly string[] {
   if (scope !== undefined) {
     const named = texts.filter((text) => scopesOf(text)?.includes(scope));
     if (named.length > 0) return named;

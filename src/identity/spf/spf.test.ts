@@ -57,6 +57,11 @@ describe("checkSpf()", () => {
     assert.equal(verdict.result, "pass");
   });
 
+  test("names no more of a greeting than a domain can have (RFC 1035 §2.3.4)", async () => {
+    const verdict = await check({}, { helo: "h".repeat(500), mailFrom: "" });
+    assert.deepEqual([verdict.result, verdict.domain.length], ["none", 253]);
+  });
+
   test("takes nothing for a domain that could not be one (§4.3)", async () => {
     for (const helo of [
       "host",

@@ -43,7 +43,9 @@ export async function writeStates(
 
 function parseStates(text: string): KeyStates | undefined {
   try {
-    const entries = Object.entries(JSON.parse(text) as Readonly<Record<string, Partial<Purpose>>>);
+    const value = JSON.parse(text) as Readonly<Record<string, Partial<Purpose>>> | null;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    const entries = Object.entries(value);
     const isWhole = entries.every(
       ([, { state, sinceMs }]) => words.includes(state) && Number.isSafeInteger(sinceMs),
     );
