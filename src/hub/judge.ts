@@ -66,7 +66,7 @@ export interface JudgePorts {
 /** As long as a header may be (`CheckedWriter`): a From behind what is read would be seen by nobody. */
 const headerBytes = 262_144;
 /** Of what follows it: enough for the first words. */
-const wordsBytes = 65_536;
+const wordsBytes = 16_384;
 
 /** @throws Misconfigured when the spam filter has no address */
 export function createJudge(ports: JudgePorts): Judge {

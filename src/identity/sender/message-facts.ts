@@ -12,7 +12,7 @@ export interface MessageFacts
 }
 
 /** Octets of encoded text that are read. */
-const mostText = 16_384;
+const mostText = 8192;
 
 /** @param octets the message from its start; cut anywhere behind the header */
 export function messageFacts(header: Header, octets: Uint8Array): MessageFacts {
