@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { buffer } from "#base/bytes";
 import type { ContentWriter } from "#contracts/store";
 import { formatAuthResults } from "#formats/auth-results";
-import { type Header, parseHeader } from "#formats/message";
+import { type Header, maxHeaderBytes, parseHeader } from "#formats/message";
 import { arcSeal } from "#identity/arc";
 import { BodyHash, CanonicalBody } from "#identity/dkim";
 import type { ArcVerdict, Verdict } from "#model/verdict";
@@ -28,9 +28,6 @@ export interface SealingWriter extends ContentWriter {
    */
   seal(verdicts: readonly Verdict[]): Promise<string>;
 }
-
-/** The bound of `parseHeader`. */
-const maxHeaderBytes = 262_144;
 
 /** What others want to know; the rest is for our own readers. */
 const told: readonly Verdict["method"][] = ["spf", "dkim", "arc", "dmarc"];

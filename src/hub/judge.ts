@@ -9,7 +9,7 @@ import type { Directory } from "#contracts/directory";
 import type { Store } from "#contracts/store";
 import type { DirectoryAdmin } from "#directory";
 import { formatResult } from "#formats/auth-results";
-import { parseHeader } from "#formats/message";
+import { maxHeaderBytes, parseHeader } from "#formats/message";
 import { type Author, readAuthor } from "#identity/author";
 import { assessSender, type MessageFacts, messageFacts } from "#identity/sender";
 import type { Source } from "#model/connection";
@@ -63,9 +63,7 @@ export interface JudgePorts {
   readonly net?: Net;
 }
 
-/** As long as a header may be (`CheckedWriter`): a From behind what is read would be seen by nobody. */
-const headerBytes = 262_144;
-/** Of what follows it: enough for the first words. */
+/** Of what follows the header: enough for the first words. */
 const wordsBytes = 16_384;
 
 /** @throws Misconfigured when the spam filter has no address */
@@ -75,7 +73,7 @@ export function createJudge(ports: JudgePorts): Judge {
   const own = ownNames(ports.directory, settings.partners);
   const allowed = new Set(settings.allow.map((one) => one.toLowerCase()));
   return {
-    startBytes: Math.max(headerBytes + wordsBytes, filter?.maxBytes ?? 0),
+    startBytes: Math.max(maxHeaderBytes + wordsBytes, filter?.maxBytes ?? 0),
     async judge(arrived) {
       const octets = Buffer.concat(arrived.start);
       const header = parseHeader(octets);

@@ -11,7 +11,7 @@ import type { Acceptance, Delivery, NewQueueItem, StagedContent, Store } from "#
 import type { Submission } from "#contracts/submission";
 import { parseAddressList } from "#formats/address";
 import { formatDate } from "#formats/date";
-import { fields, type Header, parseHeader, valueOf } from "#formats/message";
+import { fields, type Header, maxHeaderBytes, parseHeader, valueOf } from "#formats/message";
 import { readAuthor } from "#identity/author";
 import { assessSender } from "#identity/sender";
 import type { Recipient } from "#model/envelope";
@@ -78,9 +78,6 @@ function withoutOurResults(octets: readonly Uint8Array[], hostname: string): Uin
 function valuesOf(header: Header, name: string): string[] {
   return fields(header, name).map((one) => valueOf(header, one));
 }
-
-/** As much header as is read: a field behind it would be signed and sent without a look. */
-const maxHeaderBytes = 262_144;
 
 /** Enough of the start for the header, joined once. */
 function headOf(octets: readonly Uint8Array[]): Uint8Array {

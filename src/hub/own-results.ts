@@ -6,13 +6,11 @@ import {
   type Field,
   type Header,
   headerEnd,
+  maxHeaderBytes,
   parseHeader,
   rawField,
   valueOf,
 } from "#formats/message";
-
-/** As much header as is looked at; a longer one is judged by its start. */
-const maxHeaderBytes = 262_144;
 
 /** Takes a message in pieces and hands on what stays of it. */
 export interface ForeignResultsFilter {

@@ -6,6 +6,7 @@ export {
   fields,
   type Header,
   headerEnd,
+  maxHeaderBytes,
   parseHeader,
   rawField,
   valueOf,

@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { Clock } from "#base/clock";
 import type { Resolver } from "#base/dns";
-import { type Header, headerEnd, parseHeader } from "#formats/message";
+import { type Header, headerEnd, maxHeaderBytes, parseHeader } from "#formats/message";
 import { checkArc } from "#identity/arc";
 import { type Author, readAuthor } from "#identity/author";
 import { type BodyDigests, bodyDigests, checkDkim } from "#identity/dkim";
@@ -64,9 +64,6 @@ export interface Findings {
   /** SPF, Sender ID, each signature, ARC, DMARC; in this order. */
   readonly verdicts: readonly Verdict[];
 }
-
-/** As much header as is looked at: the bound of `parseHeader`. */
-const maxHeaderBytes = 262_144;
 
 /** SPF of the client itself, asked while it still talks; relays of our own are judged by the header. */
 export function earlySpf(
