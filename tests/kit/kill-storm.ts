@@ -49,6 +49,7 @@ export async function killStorm(options: StormOptions): Promise<StormResult> {
   const sent = new Map<string, "acknowledged" | "unknown">();
   const random = seededRandom(options.seed);
   let running = true;
+  let acknowledged = 0;
   const senders = Array.from({ length: options.senders }, async (_, sender) => {
     for (let nth = 0; running; nth += 1) {
       const marker = `s${options.seed}-${sender}-${nth}@storm.example`;
@@ -57,7 +58,10 @@ export async function killStorm(options: StormOptions): Promise<StormResult> {
       const reply = await sendMail(smtp, { from: "a@localhost", to: [to], octets }).catch(
         () => undefined,
       );
-      if (reply?.startsWith("250")) sent.set(marker, "acknowledged");
+      if (reply?.startsWith("250")) {
+        sent.set(marker, "acknowledged");
+        acknowledged += 1;
+      }
       // A door that is down answers at once: no need to hammer it.
       else await pause(20);
     }
@@ -66,6 +70,7 @@ export async function killStorm(options: StormOptions): Promise<StormResult> {
   // Each program has its own killer, so that they also die while others are coming back.
   const killers = options.programs.map(async (program) => {
     for (let nth = 0; nth < options.kills; nth += 1) {
+      await untilAnother(() => acknowledged);
       await pause(random.fraction() * options.pauseMs);
       await killOne(installation, program);
       kills += 1;
@@ -82,6 +87,15 @@ export async function killStorm(options: StormOptions): Promise<StormResult> {
     const result = judge(sent, found, kills, (performance.now() - startedAt) / 1000);
     if (result.lost.length === 0 || Date.now() > deadlineMs) return result;
     await pause(500);
+  }
+}
+
+/** Waits until mail flows again, so that on a busy machine too each kill has something to lose. */
+async function untilAnother(acknowledged: () => number): Promise<void> {
+  const before = acknowledged();
+  for (const deadlineMs = Date.now() + 20_000; acknowledged() === before; ) {
+    if (Date.now() > deadlineMs) return;
+    await pause(10);
   }
 }
 
