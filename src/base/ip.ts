@@ -126,3 +126,19 @@ export function isPublicAddress(address: string): boolean {
   if (family === 0 || address.includes("%")) return false;
   return !notPublic.check(address, family === 4 ? "ipv4" : "ipv6");
 }
+
+/**
+ * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, which one
+ * host may have to itself (RFC 4291 §2.5.1). An address that is none counts as itself.
+ */
+export function clientNetwork(address: string): string {
+  const plain = plainAddress(address);
+  if (!plain.includes(":")) return plain;
+  const octets = parseIp(plain);
+  return octets === undefined ? plain : `${octets.toString("hex", 0, 8)}::/64`;
+}
+
+/** An IPv4 address that came on an IPv6 socket, as IPv4 (RFC 4291 §2.5.5.2). */
+export function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

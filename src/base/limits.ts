@@ -56,3 +56,33 @@ export class Gate {
     }
   }
 }
+
+/** Counts what is open in all and by owner; enter() and leave() come in pairs. */
+export class OpenCounts {
+  readonly #most: number;
+  readonly #mostPerOwner: number;
+  readonly #open = new Map<string, number>();
+  #total = 0;
+
+  constructor(most: number, mostPerOwner: number) {
+    this.#most = most;
+    this.#mostPerOwner = mostPerOwner;
+  }
+
+  /** What stands in the way; undefined when it was counted. */
+  enter(owner: string): "all" | "owner" | undefined {
+    if (this.#total >= this.#most) return "all";
+    const count = this.#open.get(owner) ?? 0;
+    if (count >= this.#mostPerOwner) return "owner";
+    this.#open.set(owner, count + 1);
+    this.#total += 1;
+    return undefined;
+  }
+
+  leave(owner: string): void {
+    this.#total -= 1;
+    const left = (this.#open.get(owner) ?? 1) - 1;
+    if (left > 0) this.#open.set(owner, left);
+    else this.#open.delete(owner);
+  }
+}

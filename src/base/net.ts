@@ -4,6 +4,8 @@ import { connect, createServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { Unavailable } from "#base/errors";
 
+export { type ProxyHeader, readProxyHeader, trustOf } from "./proxy-header.ts";
+
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -19,6 +21,26 @@ export interface Net {
   /** `from` is the peer's address as the system tells it. */
   listen(at: Endpoint, onConnection: (stream: Duplex, from: Endpoint) => void): Promise<Listener>;
 }
+
+/** First socket that a service manager hands over (sd_listen_fds(3)). */
+const firstInheritedFd = 3;
+
+/**
+ * What a server's `listen` takes: the socket that the service manager opened, when it gave us one
+ * whose name is this port, so that a program without any privilege serves port 25 or 443; otherwise
+ * the address itself.
+ */
+export function listenTarget({ host, port }: Endpoint): ListenTarget {
+  const { LISTEN_PID, LISTEN_FDNAMES = "" } = process.env;
+  const names = LISTEN_PID === String(process.pid) ? LISTEN_FDNAMES.split(":") : [];
+  const at = names.indexOf(String(port));
+  const backlog = 1024;
+  return at < 0 ? { host, port, backlog } : { fd: firstInheritedFd + at, backlog };
+}
+
+export type ListenTarget =
+  | { readonly host: string; readonly port: number; readonly backlog: number }
+  | { readonly fd: number; readonly backlog: number };
 
 export const systemNet: Net = {
   dial(to, timeoutMs) {
@@ -43,7 +65,7 @@ export const systemNet: Net = {
         onConnection(socket, { host: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 });
       });
       server.once("error", reject);
-      server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
+      server.listen(listenTarget(at), () => {
         server.removeListener("error", reject);
         const bound = server.address();
         const port = typeof bound === "object" && bound !== null ? bound.port : at.port;

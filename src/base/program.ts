@@ -1,6 +1,6 @@
 /** How every program starts, says that it is ready, and ends. */
 
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import { Misconfigured } from "#base/errors";
 import { jsonLog, type Log } from "#base/log";
 
@@ -10,8 +10,8 @@ const configurationExit = 78;
 const drainMs = 30_000;
 
 /**
- * Runs until SIGTERM, SIGINT, or until standard input closes, which is how a child learns that its
- * supervisor is gone. What `start` opens is disposed before the end.
+ * Runs until SIGTERM, SIGINT, or until the pipe on standard input closes, which is how a child
+ * learns that its supervisor is gone. What `start` opens is disposed before the end.
  *
  * @param start gets the file named by --settings, and how to say a ready word on standard output
  */
@@ -47,9 +47,16 @@ export async function runProgram(
   }
 }
 
+function isPipe(fd: number): boolean {
+  const facts = fstatSync(fd);
+  return facts.isFIFO() || facts.isSocket();
+}
+
 function untilTold(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
+    // Under a service manager it is /dev/null, whose end says nothing.
+    if (!isPipe(0)) return;
     process.stdin.once("end", () => resolve()).once("error", () => resolve());
     process.stdin.resume();
   });

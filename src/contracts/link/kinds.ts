@@ -37,6 +37,14 @@ export const kindRules: Readonly<Record<StreamKind, KindRules>> = {
     linkClass: "prompt",
     since: 2,
   },
+  certify: {
+    number: 13,
+    openerSends: false,
+    comesBack: "answer",
+    linkClass: "prompt",
+    since: 3,
+  },
+  tcp: { number: 14, openerSends: true, comesBack: "data", linkClass: "bulk", since: 3 },
 };
 
 const byNumber = new Map<number, StreamKind>(

@@ -14,6 +14,8 @@
  * dial:    hub → edge, header {host, port, timeoutMs}; answer {address} or {refused}; then raw octets both ways.
  * resolve: hub → edge, header {name, type}; answer DnsAnswer.
  * witness: hub → edge, header WitnessRequest; answer WitnessAnswer (#contracts/witness).
+ * certify: hub → edge, header CertifyRequest; answer CertifyAnswer (#contracts/certify).
+ * tcp:     edge → hub, header TcpRequest; answer TcpAnswer; then raw octets both ways.
  *
  * Header, answer and trailer are at most 256 KiB as JSON. A direction that a kind leaves empty
  * ends by itself: nobody calls `end()` on a stream of kind asked, and `answer()` ends a deposit.
@@ -30,7 +32,9 @@ export type StreamKind =
   | "policy"
   | "dial"
   | "resolve"
-  | "witness";
+  | "witness"
+  | "certify"
+  | "tcp";
 
 export interface OpenOptions {
   /** Sent in the same write as the header. */

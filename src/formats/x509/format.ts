@@ -37,10 +37,12 @@ export interface CertificateFacts {
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
   readonly uris?: readonly string[];
+  /** SHA-256 of a key authorization: makes it the certificate of an ACME challenge (RFC 8737 §3). */
+  readonly acmeIdentifier?: Uint8Array;
 }
 
 /** RFC 5758 §3.2: no parameters. */
-const ecdsaWithSha256 = sequence(oid("1.2.840.10045.4.3.2"));
+export const ecdsaWithSha256: Buffer = sequence(oid("1.2.840.10045.4.3.2"));
 const commonNameType = oid("2.5.4.3");
 const serverAuth = oid("1.3.6.1.5.5.7.3.1");
 const clientAuth = oid("1.3.6.1.5.5.7.3.2");
@@ -68,7 +70,7 @@ export function formatCertificate(
   return sequence(signed, ecdsaWithSha256, bitString(sign(signed)));
 }
 
-function formatName(commonName: string): Buffer {
+export function formatName(commonName: string): Buffer {
   return sequence(setOf(sequence(commonNameType, utf8String(commonName))));
 }
 
@@ -90,10 +92,13 @@ function formatExtensions(facts: CertificateFacts): Buffer[] {
   if (!isAuthority) extensions.push(extension("2.5.29.37", sequence(...purposes(facts.usage))));
   const names = formatAlternativeNames(facts);
   if (names.length > 0) extensions.push(extension("2.5.29.17", sequence(...names)));
+  if (facts.acmeIdentifier !== undefined) {
+    extensions.push(extension("1.3.6.1.5.5.7.1.31", octetString(facts.acmeIdentifier), true));
+  }
   return extensions;
 }
 
-function extension(type: string, value: Uint8Array, critical = false): Buffer {
+export function extension(type: string, value: Uint8Array, critical = false): Buffer {
   return sequence(oid(type), ...(critical ? [boolean(true)] : []), octetString(value));
 }
 
@@ -102,7 +107,9 @@ function purposes(usage: KeyUsage): Buffer[] {
   return usage === "client" ? [clientAuth] : [serverAuth, clientAuth];
 }
 
-function formatAlternativeNames(facts: CertificateFacts): Buffer[] {
+export function formatAlternativeNames(
+  facts: Pick<CertificateFacts, "dnsNames" | "ipAddresses" | "uris">,
+): Buffer[] {
   const ascii = (text: string): Buffer => {
     if (!/^[\x21-\x7e]+$/.test(text)) throw new TypeError("an alternative name must be ASCII");
     return Buffer.from(text, "latin1");

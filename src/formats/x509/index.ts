@@ -4,3 +4,4 @@ export { certificateFingerprint } from "./fingerprint.ts";
 export { type CertificateFacts, formatCertificate, type KeyUsage } from "./format.ts";
 export { type CertificateFault, type CertificateParts, parseCertificate } from "./parse.ts";
 export { formatPem, parsePem } from "./pem.ts";
+export { formatRequest, type RequestFacts } from "./request.ts";

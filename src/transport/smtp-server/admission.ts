@@ -1,7 +1,5 @@
-/** Who may connect: caps for all, for one address, for one IPv6 network; and whom PROXY is believed. */
+/** Who may connect: caps for all, for one address, for one IPv6 network. */
 
-import { BlockList, isIP } from "node:net";
-import { Misconfigured } from "#base/errors";
 import type { SmtpLimits } from "./types.ts";
 
 /** Counts open connections; enter() and leave() come in pairs. */
@@ -64,24 +62,4 @@ export function networkOf(address: string): string | null {
 export function plainAddress(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   return mapped?.[1] ?? address.replace(/%.*$/, "");
-}
-
-/** @param networks in CIDR notation, or single addresses */
-export function trustOf(networks: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = "", bits] = network.split("/");
-    const version = isIP(address);
-    const width = version === 4 ? 32 : 128;
-    const prefix = bits === undefined ? width : Number(bits);
-    if (version === 0 || !(Number.isInteger(prefix) && prefix >= 0 && prefix <= width)) {
-      throw new Misconfigured(`"${network}" is no network`);
-    }
-    list.addSubnet(address, prefix, version === 4 ? "ipv4" : "ipv6");
-  }
-  if (networks.length === 0) return () => false;
-  return (address) => {
-    const version = isIP(address);
-    return version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6");
-  };
 }

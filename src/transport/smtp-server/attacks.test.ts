@@ -8,7 +8,8 @@ import { fakeClock } from "../../../tests/kit/fake-clock.ts";
 import { Talk } from "../../../tests/kit/talk.ts";
 import { type TestServer, testServer } from "./testing.ts";
 
-const tls = createSecureContext(selfSigned("mx.known.example"));
+const context = createSecureContext(selfSigned("mx.known.example"));
+const tls = () => context;
 const auth = {
   required: false,
   verify: async (name: string, password: string) =>

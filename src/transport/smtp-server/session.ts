@@ -3,7 +3,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Endpoint } from "#base/net";
+import { type Endpoint, readProxyHeader } from "#base/net";
 import { formatReply } from "#formats/smtp";
 import type { Connection } from "#model/connection";
 import type { Envelope } from "#model/envelope";
@@ -13,7 +13,6 @@ import { runCommand } from "./commands.ts";
 import type { ScanOutcome } from "./content-scanner.ts";
 import type { Core } from "./core.ts";
 import { continueLogin, type Login } from "./login.ts";
-import { readProxyHeader } from "./proxy-header.ts";
 import * as replies from "./replies.ts";
 import { insideTls, serverTls } from "./tls.ts";
 import type { Transfer } from "./transfer.ts";
@@ -170,7 +169,7 @@ export class Session extends Wire implements SmtpSession {
       while (plain.read() !== null); // RFC 3207 §4.2: nothing said in clear may reach the other side
     } else if (handshake.length > 0) plain.unshift(handshake);
     this.#plain = plain;
-    const secure = serverTls(plain, this.core.options.tls);
+    const secure = serverTls(plain, this.core.options.tls?.());
     this.changeStream(secure);
     this.core.adopt(secure, this);
     secure.once("secure", () => this.#secured(secure));

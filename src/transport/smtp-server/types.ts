@@ -34,7 +34,8 @@ export interface SmtpServerOptions {
   readonly hostname: string;
   /** Domain of a bare `<Postmaster>`; without it, the host name. */
   readonly postmasterDomain?: string;
-  readonly tls?: SecureContext;
+  /** Asked at each handshake: a renewed certificate is served from then on. */
+  readonly tls?: () => SecureContext;
   /** TLS from the first octet (RFC 8314 §3.3) instead of STARTTLS. */
   readonly implicitTls: boolean;
   readonly limits: SmtpLimits;

@@ -1,8 +1,9 @@
 /** The client's address as a trusted proxy hands it on: PROXY protocol, versions 1 and 2. */
 
 import { Buffer } from "node:buffer";
-import { isIP } from "node:net";
-import type { Endpoint } from "#base/net";
+import { BlockList, isIP } from "node:net";
+import { Misconfigured } from "#base/errors";
+import type { Endpoint } from "./net.ts";
 
 export type ProxyHeader =
   | { readonly kind: "more" }
@@ -70,4 +71,29 @@ function ipv6At(input: Buffer, at: number): string {
     input.readUInt16BE(at + 2 * group).toString(16),
   );
   return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
+}
+
+/**
+ * Whom a PROXY header is believed.
+ *
+ * @param networks in CIDR notation, or single addresses
+ * @throws Misconfigured
+ */
+export function trustOf(networks: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", bits] = network.split("/");
+    const version = isIP(address);
+    const width = version === 4 ? 32 : 128;
+    const prefix = bits === undefined ? width : Number(bits);
+    if (version === 0 || !(Number.isInteger(prefix) && prefix >= 0 && prefix <= width)) {
+      throw new Misconfigured(`"${network}" is no network`);
+    }
+    list.addSubnet(address, prefix, version === 4 ? "ipv4" : "ipv6");
+  }
+  if (networks.length === 0) return () => false;
+  return (address) => {
+    const version = isIP(address);
+    return version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6");
+  };
 }
