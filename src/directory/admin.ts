@@ -4,8 +4,9 @@ import type { Clock } from "#base/clock";
 import type { Random } from "#base/random";
 import type { PeopleStore } from "#contracts/store";
 import type { Account } from "#model/people";
-import type { AdminFault, AdminOutcome, DirectoryAdmin } from "./directory.ts";
+import type { AdminFault, AdminOutcome, DirectoryAdmin, DirectoryFactors } from "./directory.ts";
 import type { DirectoryEvents } from "./events.ts";
+import { type FactorStore, maxFactors } from "./factors.ts";
 import { isAddress, isDomainName } from "./names.ts";
 import type { DirectoryLimits } from "./parameters.ts";
 import { type Derive, type HashCost, hashPassword, maxPasswordLength } from "./passwords.ts";
@@ -13,6 +14,7 @@ import { domainOf, keyOf, type Tables } from "./tables.ts";
 
 export interface AdminDeps {
   readonly people: PeopleStore;
+  readonly factors: FactorStore;
   readonly tables: Tables;
   readonly clock: Clock;
   readonly random: Random;
@@ -25,13 +27,16 @@ export interface AdminDeps {
 /** Our limit on the targets of one alias. */
 const maxTargets = 500;
 
-export function createAdmin(deps: AdminDeps): DirectoryAdmin {
+export function createAdmin(
+  deps: AdminDeps,
+): DirectoryAdmin & Pick<DirectoryFactors, "factors" | "changeFactors"> {
   const { tables } = deps;
   const changes = new Changes(deps.events);
   return {
     ...domainActs(deps, changes),
     ...accountActs(deps, changes),
     ...aliasActs(deps, changes),
+    ...factorActs(deps, changes),
     minPasswordLength: deps.limits.minPasswordLength,
     domains: () => [...tables.domains.values()],
     accounts: () =>
@@ -63,14 +68,19 @@ class Changes {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Nobody listens to what is done this way. */
+  quietly<Value>(act: () => Promise<Value>): Promise<Value> {
+    const outcome = this.#last.then(act);
+    this.#last = outcome.catch(() => {});
+    return outcome;
+  }
+
   run<Value>(
     what: string,
     by: string,
     act: () => Promise<AdminOutcome<Value>>,
   ): Promise<AdminOutcome<Value>> {
-    const outcome = this.#last.then(act);
-    this.#last = outcome.catch(() => {});
-    return outcome.then((result) => {
+    return this.quietly(act).then((result) => {
       if (result.ok) {
         this.#events.changed(what, by);
         for (const listener of this.#listeners) listener();
@@ -188,6 +198,25 @@ function aliasActs(
         await people.removeAlias(address, by);
         tables.aliases.delete(address);
         return done(true);
+      }),
+  };
+}
+
+function factorActs(
+  { factors, tables, events }: AdminDeps,
+  changes: Changes,
+): Pick<DirectoryFactors, "factors" | "changeFactors"> {
+  return {
+    factors: (account) => tables.factorsOf(account),
+    changeFactors: (account, by, change) =>
+      changes.quietly(async () => {
+        if (!tables.accounts.has(account)) return false;
+        const after = change(tables.factorsOf(account));
+        if (after === undefined || after.length > maxFactors) return false;
+        if (!(await factors.put(account, after, by))) return false;
+        tables.putFactors(account, after);
+        if (by !== "login") events.changed("factors", by);
+        return true;
       }),
   };
 }

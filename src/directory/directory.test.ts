@@ -4,34 +4,11 @@ import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
 import { defaultsOf } from "#base/parameters";
 import { seededRandom } from "#base/random";
-import type { PeopleStore } from "#contracts/store";
 import { directoryParameters, openDirectory } from "#directory";
-import type { Account, Alias, Domain } from "#model/people";
 import { fakeClock } from "../../tests/kit/fake-clock.ts";
+import { memoryFactors, memoryPeople } from "../../tests/kit/memory-people.ts";
 import type { Derive } from "./passwords.ts";
 import { networkOf } from "./slow-down.ts";
-
-function memoryPeople(): PeopleStore & { readonly writes: string[] } {
-  const domains = new Map<string, Domain>();
-  const accounts = new Map<string, Account>();
-  const aliases = new Map<string, Alias>();
-  const writes: string[] = [];
-  return {
-    writes,
-    domains: async () => [...domains.values()],
-    accounts: async () => [...accounts.values()],
-    aliases: async () => [...aliases.values()],
-    putDomain: async (domain) => void domains.set(domain.name, domain),
-    putAccount: async (account, by) => {
-      writes.push(`${by} put ${account.address}`);
-      accounts.set(account.id, account);
-    },
-    putAlias: async (alias) => void aliases.set(alias.address, alias),
-    removeDomain: async (name) => domains.delete(name),
-    removeAccount: async (id) => accounts.delete(id),
-    removeAlias: async (address) => aliases.delete(address),
-  };
-}
 
 /** Stands for Argon2id where the number of hashes matters, not their strength. */
 function countedDerive(): { readonly derive: Derive; readonly costs: string[] } {
@@ -48,13 +25,18 @@ function countedDerive(): { readonly derive: Derive; readonly costs: string[] } 
 
 const password = "correct horse";
 
-async function house(options: { limits?: object; derive?: Derive } = {}) {
+async function house(
+  options: { limits?: object; derive?: Derive; needsSecondFactor?: boolean } = {},
+) {
   const people = memoryPeople();
+  const factors = memoryFactors();
   const clock = fakeClock();
   const counted = countedDerive();
   const open = (limits: object = {}) =>
     openDirectory({
       people,
+      factors,
+      needsSecondFactor: options.needsSecondFactor ?? false,
       clock,
       random: seededRandom(1),
       log: silentLog,
@@ -78,6 +60,8 @@ describe("openDirectory()", () => {
     const people = memoryPeople();
     const directory = await openDirectory({
       people,
+      factors: memoryFactors(),
+      needsSecondFactor: false,
       clock: fakeClock(),
       random: seededRandom(7),
       log: silentLog,
@@ -152,6 +136,32 @@ describe("login()", () => {
     assert.deepEqual(known, await tries("nobody@example.org"));
     assert.equal(known[9], "refused");
     assert.equal(known[10], "slow-down");
+  });
+
+  test("W10 counts guesses at one account together, however its name is spelled", async () => {
+    const { directory } = await house();
+    const spelled = ["alice@example.org", "ALICE@example.org", "Alice@Example.ORG"];
+    const outcomes = [];
+    for (let round = 0; round < 11; round += 1) {
+      const name = spelled[round % 3] ?? "";
+      const outcome = await directory.login(name, "wrong", "web", `198.51.100.${round}`);
+      outcomes.push(outcome.ok ? "ok" : outcome.reason);
+    }
+    assert.deepEqual(outcomes.slice(9), ["refused", "slow-down"]);
+  });
+
+  test("W10 of 100,000 guesses from 10,000 networks ten are tried, and the owner enters throughout", async () => {
+    const { directory, costs } = await house();
+    const owner = (): Promise<{ ok: boolean }> =>
+      directory.login("alice@example.org", password, "web", "192.0.2.1");
+    assert.ok((await owner()).ok);
+    costs.length = 0;
+    for (let round = 0; round < 100_000; round += 1) {
+      const from = `10.${(round >> 8) % 40}.0.${round & 255}`;
+      await directory.login("alice@example.org", `guess ${round}`, "web", from);
+      if (round % 20_000 === 0) assert.ok((await owner()).ok);
+    }
+    assert.equal(costs.length, 10);
   });
 
   test("slows down a network that tries many names", async () => {

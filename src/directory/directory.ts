@@ -4,19 +4,24 @@ import type { Clock } from "#base/clock";
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
 import type { Random } from "#base/random";
-import type { Directory, Person } from "#contracts/directory";
+import type { Directory, LoginOutcome, Person } from "#contracts/directory";
 import type { PeopleStore } from "#contracts/store";
 import type { AccountId } from "#model/mailbox";
 import type { Account, Alias, Domain } from "#model/people";
 import { createAdmin } from "./admin.ts";
+import { CodeTries } from "./code-tries.ts";
 import { directoryEvents } from "./events.ts";
-import { Logins } from "./login.ts";
+import type { Factor, FactorStore } from "./factors.ts";
+import { type AnyDoor, Logins } from "./login.ts";
 import type { DirectoryLimits } from "./parameters.ts";
 import { type Derive, deriveArgon2id, type HashCost } from "./passwords.ts";
 import { Tables } from "./tables.ts";
 
 export interface DirectoryDeps {
   readonly people: PeopleStore;
+  readonly factors: FactorStore;
+  /** Nobody enters by password alone: programs need an app password. */
+  readonly needsSecondFactor: boolean;
   readonly clock: Clock;
   /** Must be the system's: salts and the key of remembered logins come from it. */
   readonly random: Random;
@@ -73,26 +78,75 @@ export interface DirectoryAdmin {
   onChange(listener: () => void): () => void;
 }
 
-export async function openDirectory(deps: DirectoryDeps): Promise<Directory & DirectoryAdmin> {
-  const { people, clock, random, limits } = deps;
+export type CodeOutcome = "right" | "wrong" | "slow-down";
+
+export interface DirectoryFactors {
+  /**
+   * As the contract's, for published applications, too. Where nobody can ask for a second factor, who
+   * has one enters by an app password only.
+   */
+  login(name: string, password: string, door: AnyDoor, from: string): Promise<LoginOutcome>;
+  factors(account: AccountId): readonly Factor[];
+  /**
+   * One change after the other, so that what is used up is used once.
+   *
+   * @param by who acts, for the record; "login" when it was the use of a factor
+   * @param change gives the factors afterwards, or undefined to leave them as they are
+   * @returns whether it was done; durable then
+   */
+  changeFactors(
+    account: AccountId,
+    by: string,
+    change: (factors: readonly Factor[]) => readonly Factor[] | undefined,
+  ): Promise<boolean>;
+  /**
+   * Slows down who guesses at codes, apart from passwords: such a guess is easier.
+   *
+   * @param check not asked when there were too many failures
+   */
+  tryCode(account: AccountId, from: string, check: () => Promise<boolean>): Promise<CodeOutcome>;
+}
+
+export interface OpenDirectory extends DirectoryAdmin, Omit<Directory, "login">, DirectoryFactors {}
+
+export async function openDirectory(deps: DirectoryDeps): Promise<OpenDirectory> {
+  const { people, factors, clock, random, limits, needsSecondFactor } = deps;
   const tables = new Tables();
   for (const domain of await people.domains()) tables.putDomain(domain);
   for (const account of await people.accounts()) tables.putAccount(account);
   for (const alias of await people.aliases()) tables.putAlias(alias);
+  for (const one of await factors.all()) {
+    tables.putFactors(one.account, one.factors as readonly Factor[]);
+  }
 
   const events = directoryEvents(deps.log, deps.registry);
   const derive = deps.derive ?? deriveArgon2id;
   const cost: HashCost = { memoryKib: limits.hashMemoryKib, passes: limits.hashPasses, lanes: 1 };
-  const admin = createAdmin({ people, tables, clock, random, limits, events, derive, cost });
+  const admin = createAdmin({
+    people,
+    factors,
+    tables,
+    clock,
+    random,
+    limits,
+    events,
+    derive,
+    cost,
+  });
   const find = (name: string): Account | undefined => tables.accountByAddress(name);
   const outdated = (account: Account, password: string): void => {
     admin.setPassword(account.address, password, "login").catch(events.unhashed);
   };
-  const logins = new Logins({ clock, random, limits, events, derive, cost, find, outdated });
+  const logins = new Logins({
+    ...{ clock, random, limits, events, derive, cost, find, outdated, needsSecondFactor },
+    factors: (account) => tables.factorsOf(account),
+  });
+  const codes = new CodeTries(clock, limits);
 
   return {
     ...admin,
     login: (name, password, door, from) => logins.login({ name, password, door, from }),
+    tryCode: (account, from, check) => codes.try(account, from, check),
     ...lookups(tables),
   };
 }

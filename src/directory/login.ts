@@ -5,8 +5,11 @@ import type { Clock } from "#base/clock";
 import { Gate } from "#base/limits";
 import type { Random } from "#base/random";
 import type { LoginDoor, LoginOutcome } from "#contracts/directory";
+import type { AccountId } from "#model/mailbox";
 import type { Account } from "#model/people";
+import { isAppPassword } from "./app-passwords.ts";
 import type { DirectoryEvents } from "./events.ts";
+import { type Factor, hasSecondFactor } from "./factors.ts";
 import type { DirectoryLimits } from "./parameters.ts";
 import {
   type Derive,
@@ -17,7 +20,8 @@ import {
   type PasswordHash,
   parseHash,
 } from "./passwords.ts";
-import { Failures, networkOf, Remembered } from "./slow-down.ts";
+import { Guard, networkOf, Remembered, type Try } from "./slow-down.ts";
+import { keyOf } from "./tables.ts";
 
 export interface LoginDeps {
   readonly clock: Clock;
@@ -27,14 +31,20 @@ export interface LoginDeps {
   readonly derive: Derive;
   readonly cost: HashCost;
   find(name: string): Account | undefined;
+  factors(account: AccountId): readonly Factor[];
+  /** Nobody enters by password alone: programs need an app password. */
+  readonly needsSecondFactor: boolean;
   /** The password was right, but its hash was made with another cost than today's. */
   outdated(account: Account, password: string): void;
 }
 
+/** Where it is asked; "basic" is a published application whose programs know no form. */
+export type AnyDoor = LoginDoor | "basic";
+
 export interface Attempt {
   readonly name: string;
   readonly password: string;
-  readonly door: LoginDoor;
+  readonly door: AnyDoor;
   readonly from: string;
 }
 
@@ -45,10 +55,7 @@ export class Logins {
   readonly #cacheKey: Buffer;
   /** Stands in for an unknown name, so that it costs the same (no list of users to be had). */
   readonly #decoy: PasswordHash;
-  readonly #byAccount: Failures;
-  readonly #byNetwork: Failures;
-  readonly #byPair: Failures;
-  readonly #knownPairs: Remembered;
+  readonly #guard: Guard;
   readonly #recent: Remembered;
   readonly #inFlight = new Map<string, Promise<boolean | undefined>>();
   /** People from networks they used before do not wait behind strangers. */
@@ -59,11 +66,11 @@ export class Logins {
     this.#deps = deps;
     this.#cacheKey = random.bytes(32);
     this.#decoy = { cost: deps.cost, salt: random.bytes(16), tag: random.bytes(32) };
-    const recoveryMs = limits.failureRecoveryS * 1000;
-    this.#byAccount = new Failures(clock, limits.accountFailures, recoveryMs);
-    this.#byNetwork = new Failures(clock, limits.networkFailures, recoveryMs);
-    this.#byPair = new Failures(clock, limits.accountFailures, recoveryMs);
-    this.#knownPairs = new Remembered(clock, limits.knownNetworkDays * day);
+    this.#guard = new Guard(clock, {
+      ...limits,
+      recoveryMs: limits.failureRecoveryS * 1000,
+      knownMs: limits.knownNetworkDays * day,
+    });
     this.#recent = new Remembered(clock, limits.rememberLoginS * 1000);
     this.#gates = {
       known: new Gate(limits.hashWidth, limits.hashDepth),
@@ -71,39 +78,54 @@ export class Logins {
     };
   }
 
-  async login({ name, password, door, from }: Attempt): Promise<LoginOutcome> {
-    const account = this.#deps.find(name);
-    const outcome = await this.#decide(account, name, password, networkOf(from));
-    this.#deps.events.login(door, outcome.ok ? "ok" : outcome.reason);
+  async login(attempt: Attempt): Promise<LoginOutcome> {
+    const outcome = await this.#decide(attempt, this.#deps.find(attempt.name));
+    this.#deps.events.login(attempt.door, outcome.ok ? "ok" : outcome.reason);
     return outcome;
   }
 
-  async #decide(
-    account: Account | undefined,
-    name: string,
-    password: string,
-    network: string,
-  ): Promise<LoginOutcome> {
-    if (password.length > maxPasswordLength) return { ok: false, reason: "refused" };
+  async #decide(attempt: Attempt, account: Account | undefined): Promise<LoginOutcome> {
+    const { name, password, from } = attempt;
+    if (password.length > maxPasswordLength) return refused;
     const hash = account?.passwordHash;
     const key = this.#hmac(`${hash ?? ""}\0${name}\0${password}`);
-    if (account !== undefined && this.#recent.has(key)) return welcome(account);
-
-    const pair = this.#hmac(`${name}\0${network}`);
-    const known = this.#knownPairs.has(pair);
-    if (!this.#charge(known, name, network, pair)) return { ok: false, reason: "slow-down" };
-    const right = await this.#shared(key, hash, password, known);
-    if (right !== false) this.#refund(known, name, network, pair);
-    if (right === undefined) return { ok: false, reason: "busy" };
-    // The account may have gone or changed its password meanwhile.
-    const still = this.#deps.find(name);
-    if (!right || still === undefined || still.passwordHash !== hash) {
-      return { ok: false, reason: "refused" };
+    if (account !== undefined && this.#suffices(attempt, account) && this.#recent.has(key)) {
+      return welcome(account);
     }
+    // However it is spelled, so that nobody gets more tries by capitals.
+    const one = this.#guard.enter(this.#hmac(keyOf(name)), networkOf(from));
+    if (one === undefined) return { ok: false, reason: "slow-down" };
+    if (account !== undefined && this.#fitsProgram(attempt, account)) {
+      one.welcome();
+      return welcome(account);
+    }
+    return this.#hashed(attempt, { account, hash, key, one });
+  }
+
+  async #hashed(attempt: Attempt, { account, hash, key, one }: Asked): Promise<LoginOutcome> {
+    const right = await this.#shared(key, hash, attempt.password, one.known);
+    if (right === undefined) {
+      one.refund();
+      return { ok: false, reason: "busy" };
+    }
+    // The account may have gone or changed its password or factors meanwhile.
+    const still = this.#deps.find(attempt.name);
+    const isSame = still !== undefined && still.id === account?.id && still.passwordHash === hash;
+    if (!right || !isSame || !this.#suffices(attempt, still)) return refused;
+    one.welcome();
     this.#recent.add(key);
-    this.#knownPairs.add(pair);
-    this.#modernise(still, password);
+    this.#modernise(still, attempt.password);
     return welcome(still);
+  }
+
+  /** Where nobody can ask for a second factor, the password of who has one is not enough. */
+  #suffices({ door }: Attempt, { id }: Account): boolean {
+    if (door === "web") return true;
+    return !this.#deps.needsSecondFactor && !hasSecondFactor(this.#deps.factors(id));
+  }
+
+  #fitsProgram({ door, password }: Attempt, { id }: Account): boolean {
+    return door !== "web" && isAppPassword(password, this.#deps.factors(id));
   }
 
   /** One hash for all who ask the same at once, as mail clients with five connections do. */
@@ -131,24 +153,6 @@ export class Logins {
     return matches && real !== undefined;
   }
 
-  /**
-   * A pair that logged in before answers for itself alone, so that strangers who guess at an
-   * account, or at others behind the same address, never shut its owner out.
-   */
-  #charge(known: boolean, name: string, network: string, pair: string): boolean {
-    if (known) return this.#byPair.charge(pair);
-    if (!this.#byNetwork.charge(network)) return false;
-    if (this.#byAccount.charge(this.#hmac(name))) return true;
-    this.#byNetwork.refund(network);
-    return false;
-  }
-
-  #refund(known: boolean, name: string, network: string, pair: string): void {
-    if (known) return this.#byPair.refund(pair);
-    this.#byNetwork.refund(network);
-    this.#byAccount.refund(this.#hmac(name));
-  }
-
   #modernise(account: Account, password: string): void {
     const parsed = parseHash(account.passwordHash ?? "");
     if (parsed.ok && !isSameCost(parsed.value.cost, this.#deps.cost)) {
@@ -161,6 +165,15 @@ export class Logins {
     return createHmac("sha256", this.#cacheKey).update(text).digest("base64url");
   }
 }
+
+interface Asked {
+  readonly account: Account | undefined;
+  readonly hash: string | undefined;
+  readonly key: string;
+  readonly one: Try;
+}
+
+const refused = { ok: false, reason: "refused" } as const;
 
 function welcome({ id, address, displayName }: Account): LoginOutcome {
   return { ok: true, person: { id, address, displayName } };

@@ -59,6 +59,20 @@ export const directoryParameters = {
     max: 86_400,
     doc: "Seconds after which one failure is forgotten; lower when people complain of the slow-down.",
   },
+  codeFailures: {
+    default: 10,
+    unit: "count",
+    min: 1,
+    max: 100,
+    doc: "Wrong codes of a second factor for one account from strange networks before it is slowed down.",
+  },
+  codeRecoveryS: {
+    default: 300,
+    unit: "s",
+    min: 30,
+    max: 86_400,
+    doc: "Seconds after which one wrong code is forgotten; a code has only a million values.",
+  },
   knownNetworkDays: {
     default: 30,
     unit: "count",

@@ -73,6 +73,77 @@ export class Remembered {
   }
 }
 
+export interface GuardLimits {
+  /** Failures at once from strange networks for one account, and from one network. */
+  readonly accountFailures: number;
+  readonly networkFailures: number;
+  /** After so long one failure is forgotten. */
+  readonly recoveryMs: number;
+  /** For so long a network is known from which somebody was let in. */
+  readonly knownMs: number;
+}
+
+/** One try, counted as failed until it is said otherwise. */
+export interface Try {
+  /** Somebody was let in from this network before. */
+  readonly known: boolean;
+  /** It was no failure, or was not made. */
+  refund(): void;
+  /** It was right: the network is known from now on. */
+  welcome(): void;
+}
+
+/**
+ * Tries per account and per network. A pair that was let in before answers for itself alone, so
+ * that strangers who guess at an account, or at others behind the same address, never shut its
+ * owner out.
+ */
+export class Guard {
+  readonly #byAccount: Failures;
+  readonly #byNetwork: Failures;
+  readonly #byPair: Failures;
+  readonly #knownPairs: Remembered;
+
+  constructor(clock: Clock, limits: GuardLimits) {
+    const { accountFailures, networkFailures, recoveryMs, knownMs } = limits;
+    this.#byAccount = new Failures(clock, accountFailures, recoveryMs);
+    this.#byNetwork = new Failures(clock, networkFailures, recoveryMs);
+    this.#byPair = new Failures(clock, accountFailures, recoveryMs);
+    this.#knownPairs = new Remembered(clock, knownMs);
+  }
+
+  /** @returns undefined when there were too many failures */
+  enter(account: string, network: string): Try | undefined {
+    const pair = `${account} ${network}`;
+    const known = this.#knownPairs.has(pair);
+    const counted: readonly (readonly [Failures, string])[] = known
+      ? [[this.#byPair, pair]]
+      : [
+          [this.#byNetwork, network],
+          [this.#byAccount, account],
+        ];
+    const charged: (readonly [Failures, string])[] = [];
+    const refund = (): void => {
+      for (const [failures, key] of charged) failures.refund(key);
+    };
+    for (const one of counted) {
+      if (!one[0].charge(one[1])) {
+        refund();
+        return undefined;
+      }
+      charged.push(one);
+    }
+    return {
+      known,
+      refund,
+      welcome: () => {
+        refund();
+        this.#knownPairs.add(pair);
+      },
+    };
+  }
+}
+
 /** Who shares a fate: the IPv4 address, or the /64 that one IPv6 customer gets. */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;

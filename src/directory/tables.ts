@@ -3,6 +3,7 @@
 import type { Destination } from "#contracts/directory";
 import type { AccountId } from "#model/mailbox";
 import type { Account, Alias, Domain } from "#model/people";
+import type { Factor } from "./factors.ts";
 
 /** Aliases of aliases of aliases: our limit. */
 const maxDepth = 10;
@@ -14,13 +15,14 @@ export class Tables {
   readonly accounts: Map<AccountId, Account> = new Map();
   readonly aliases: Map<string, Alias> = new Map();
   readonly #byAddress = new Map<string, Account>();
+  readonly #factors = new Map<AccountId, readonly Factor[]>();
 
   putDomain(domain: Domain): void {
     this.domains.set(domain.name.toLowerCase(), domain);
   }
 
   putAccount(account: Account): void {
-    this.removeAccount(account.id);
+    this.#forgetAddress(account.id);
     this.accounts.set(account.id, account);
     this.#byAddress.set(keyOf(account.address), account);
   }
@@ -30,10 +32,18 @@ export class Tables {
   }
 
   removeAccount(id: AccountId): void {
-    const old = this.accounts.get(id);
-    if (old === undefined) return;
+    this.#forgetAddress(id);
     this.accounts.delete(id);
-    this.#byAddress.delete(keyOf(old.address));
+    this.#factors.delete(id);
+  }
+
+  putFactors(account: AccountId, factors: readonly Factor[]): void {
+    if (factors.length === 0) this.#factors.delete(account);
+    else this.#factors.set(account, factors);
+  }
+
+  factorsOf(account: AccountId): readonly Factor[] {
+    return this.#factors.get(account) ?? [];
   }
 
   accountByAddress(address: string): Account | undefined {
@@ -87,6 +97,11 @@ export class Tables {
       if (!this.#byAddress.has(postmaster) && !this.aliases.has(postmaster)) all.push(postmaster);
     }
     for (const address of all) if (this.resolve(address).length > 0) yield address;
+  }
+
+  #forgetAddress(id: AccountId): void {
+    const old = this.accounts.get(id);
+    if (old !== undefined) this.#byAddress.delete(keyOf(old.address));
   }
 
   /** The key itself when it is known, else without the part from "+" on: user+tag reaches user. */

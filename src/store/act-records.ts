@@ -29,6 +29,12 @@ interface AccountRemovedRecord extends Act {
   readonly kind: "account-removed";
   readonly account: AccountId;
 }
+/** All factors of the account; what is in them is the directory's affair. */
+export interface FactorsPutRecord extends Act {
+  readonly kind: "factors-put";
+  readonly account: AccountId;
+  readonly factors: readonly object[];
+}
 interface AliasPutRecord extends Act {
   readonly kind: "alias-put";
   readonly alias: Alias;
@@ -99,6 +105,7 @@ export type PeopleAct =
   | DomainRemovedRecord
   | AccountPutRecord
   | AccountRemovedRecord
+  | FactorsPutRecord
   | AliasPutRecord
   | AliasRemovedRecord;
 

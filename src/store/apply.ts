@@ -1,7 +1,7 @@
 /** What each kind of record does to the views. The same code serves the running store and a rebuild. */
 
 import type { AccountId } from "#model/mailbox";
-import type { AccountPutRecord, PeopleAct } from "./act-records.ts";
+import type { AccountPutRecord, FactorsPutRecord, PeopleAct } from "./act-records.ts";
 import { applyBackupAct } from "./apply-backups.ts";
 import { noteContacts } from "./apply-contacts.ts";
 import { applyContents, dropHolder } from "./apply-contents.ts";
@@ -57,6 +57,7 @@ export function applyRecord(
     case "domain-removed":
     case "account-put":
     case "account-removed":
+    case "factors-put":
     case "alias-put":
     case "alias-removed":
       return applyPeople(views, record, place.lsn, publish);
@@ -105,6 +106,8 @@ function applyPeople(views: Views, record: PeopleAct, lsn: number, publish: Publ
       return applyAccountPut(views, record, publish);
     case "account-removed":
       return applyAccountRemoved(views, record.account, lsn, publish);
+    case "factors-put":
+      return applyFactors(views, record);
     case "alias-put":
       put(views, "alias", record.alias.address, record.alias);
       return;
@@ -231,6 +234,11 @@ function applyAccountPut(views: Views, record: AccountPutRecord, publish: Publis
   applyMade(views, { account: record.account.id, modSeq, made: mailboxes }, publish);
 }
 
+function applyFactors(views: Views, { account, factors }: FactorsPutRecord): void {
+  if (factors.length === 0) views.run("DELETE FROM factor WHERE account = ?", account);
+  else views.run("INSERT OR REPLACE INTO factor VALUES (?, ?)", account, views.seal(factors));
+}
+
 function applyAccountRemoved(
   views: Views,
   account: AccountId,
@@ -240,6 +248,7 @@ function applyAccountRemoved(
   dropMailboxes(views, account, publish);
   views.run("DELETE FROM contact WHERE account = ?", account);
   views.run("DELETE FROM account WHERE id = ?", account);
+  views.run("DELETE FROM factor WHERE account = ?", account);
   dropRules(views, account);
   dropHolder(views, account, lsn);
 }

@@ -17,6 +17,7 @@ export { type Cipher, noCipher } from "./cipher.ts";
 export { Damaged, type DamageKind, type DamagePlace } from "./damage.ts";
 export type { StoreEvents } from "./events.ts";
 export { type Examined, type ExamineParts, examineStore } from "./examine.ts";
+export type { FactorStore } from "./factors.ts";
 export type { Finding, StoreHealth } from "./keeper.ts";
 export type { KeptKeys } from "./key-file.ts";
 export { LedgerCheck, type LedgerFault } from "./ledger-check.ts";

@@ -28,6 +28,7 @@ import type { DamagePlace } from "./damage.ts";
 import { entryActs } from "./entry-acts.ts";
 import { Erasure, type ErasureReport } from "./erasure.ts";
 import { noEvents, type StoreEvents } from "./events.ts";
+import { type FactorStore, factorStore } from "./factors.ts";
 import { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
 import { Keeper, type StoreHealth, scrubBytesPerSecond } from "./keeper.ts";
@@ -86,6 +87,7 @@ export interface StoreOptions {
 }
 
 export interface OpenStore extends Store {
+  readonly factors: FactorStore;
   /** Resolves when the disk failed. Then nothing more is accepted, and the process must end. */
   readonly failed: Promise<Error>;
   /** In every page of it; sixteen hexadecimal digits. */
@@ -260,7 +262,9 @@ interface Kept {
 }
 
 /** The mail: what doors, queue and directory ask for. */
-function mailStore(kept: Kept): Omit<Store, typeof Symbol.asyncDispose> {
+function mailStore(
+  kept: Kept,
+): Omit<Store & Pick<OpenStore, "factors">, typeof Symbol.asyncDispose> {
   const { views, ledger, heads, contents, segments, reader, listeners } = kept;
   const acceptances = new Acceptances(views, ledger, heads, contents);
   const messages = messageReader(views, reader);
@@ -269,6 +273,7 @@ function mailStore(kept: Kept): Omit<Store, typeof Symbol.asyncDispose> {
     mailboxes: { ...mailboxReads(views), ...mailboxActs(kept), ...entryActs(kept) },
     queue: queueStore(views, ledger),
     people: peopleStore(kept),
+    factors: factorStore(kept),
     traces: traceStore(views, reader),
     retention: retentionStore(kept),
     audit: auditStore(kept, messages),

@@ -273,6 +273,7 @@ const numbers: Readonly<Record<RecordKind, number>> = {
   "hold-removed": 31,
   "read-by-other": 32,
   maintained: 33,
+  "factors-put": 34,
   drilled: 50,
   "backed-up": 51,
   scrubbed: 40,

@@ -7,7 +7,7 @@ import { Holders } from "./holders.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /** Raised with every change of the tables or of what a record does to them. */
-export const schemaVersion = 7;
+export const schemaVersion = 8;
 
 const schema = `
 CREATE TABLE watermark (
@@ -22,6 +22,8 @@ CREATE TABLE domain (name BLOB PRIMARY KEY, json BLOB) WITHOUT ROWID;
 CREATE TABLE account (
   id TEXT PRIMARY KEY, json BLOB, first_mod_seq INTEGER, address BLOB) WITHOUT ROWID;
 CREATE INDEX account_by_address ON account (address);
+-- What proves who somebody is besides the password.
+CREATE TABLE factor (account TEXT PRIMARY KEY, json BLOB) WITHOUT ROWID;
 CREATE TABLE alias (address BLOB PRIMARY KEY, json BLOB) WITHOUT ROWID;
 CREATE TABLE mailbox (
   number INTEGER PRIMARY KEY, account TEXT NOT NULL, name BLOB, role TEXT, subscribed INTEGER,
