@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import tls from "node:tls";
 import { systemClock } from "#base/clock";
 import { silentLog } from "#base/log";
-import { exchangeHello, type LinkClass, muxOver } from "#contracts/link";
+import { exchangeHello, type LinkClass, linkVersion, muxOver } from "#contracts/link";
 import { type AcceptOptions, acceptLinks, type EdgeLinks } from "#edge/link";
 import { type Party, party } from "../../tests/kit/certificate.ts";
 
@@ -44,7 +44,7 @@ function closed(socket: tls.TLSSocket): Promise<unknown> {
   return new Promise((resolve) => socket.once("close", resolve));
 }
 
-async function linkAs(links: EdgeLinks, who: Party, linkClass: LinkClass, version = 1) {
+async function linkAs(links: EdgeLinks, who: Party, linkClass: LinkClass, version = linkVersion) {
   const socket = dial(links, { cert: who.pem, key: who.pem });
   await once(socket, "secureConnect");
   const hello = { version, linkClass, nonce: "0".repeat(32) };
@@ -88,13 +88,13 @@ describe("acceptLinks()", () => {
   test("gives no stream of a kind to a peer that is too old for it", async () => {
     await using links = await accepting();
     for (const [version, carries] of [
-      [1, false],
-      [2, true],
+      [linkVersion - 1, false],
+      [linkVersion, true],
     ] as const) {
       const link = await linkAs(links, hub, "prompt", version);
       link.onStream((stream) => stream.answer({}));
       assert.equal(links.forKind("login")?.version, version);
-      assert.equal(links.forKind("witness") !== undefined, carries);
+      assert.equal(links.forKind("tcp") !== undefined, carries);
       const gone = links.forKind("login")?.closed;
       link.close("enough");
       await gone;

@@ -1,18 +1,41 @@
 /** HTTPS publishing: what a request may look like, where it may go, and the pages of the front. */
 
 export { ownHeaders, relayedHeaders } from "./answer-headers.ts";
+export { readBasic } from "./basic.ts";
+export { type CompiledPolicy, compilePolicy } from "./compiled-policy.ts";
 export { clearCookie, formCookie, readCookie, sessionCookie, setCookie } from "./cookies.ts";
+export { crossingHeaders } from "./crossing-headers.ts";
 export { parseForm } from "./form.ts";
-export { isNavigation, isOwnAct, mayRead } from "./origin.ts";
-export { errorPage, type LoginNotice, linkedNotice, loginPage, pagePolicy } from "./pages.ts";
-export { type WebLimits, webParameters } from "./parameters.ts";
-export { publishedHosts } from "./published.ts";
 export {
-  type CheckedHead,
-  checkHead,
-  crossingHeaders,
-  type HeadFault,
-  statusOf,
-} from "./request-rules.ts";
-export { type Route, type Routed, routeOf, safeReturnPath } from "./routes.ts";
+  type CheckedRequest,
+  type HeadLimits,
+  type Judged,
+  judgeRequest,
+  type RequestHead,
+  type Route,
+} from "./judge.ts";
+export { isNavigation } from "./origin.ts";
+export {
+  errorPage,
+  type LoginNotice,
+  leavingPage,
+  linkedNotice,
+  loginAddress,
+  loginPage,
+  noticeText,
+  pagePolicy,
+  passkeyPagePolicy,
+  passkeyScriptPath,
+  returnPathIn,
+  secondFactorPage,
+} from "./pages.ts";
+export { type WebLimits, webParameters } from "./parameters.ts";
+export { safeReturnPath } from "./return-path.ts";
+export {
+  posternRules,
+  type RuleSet,
+  type RuleSetName,
+  ruleSetNames,
+  ruleSets,
+} from "./rule-sets.ts";
 export { parseTarget, type Target, type TargetFault } from "./target.ts";

@@ -3,6 +3,10 @@
 import type { Values } from "#base/parameters";
 
 export const webParameters = {
+  hosts: {
+    default: [],
+    doc: "Names that are published besides site.hostname, with a port where clients see another one.",
+  },
   headerMaxBytes: {
     default: 16_384,
     unit: "bytes",

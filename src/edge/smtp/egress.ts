@@ -3,11 +3,10 @@
 import { lookup as systemLookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
-import { buffer } from "#base/bytes";
 import { Unavailable } from "#base/errors";
 import { isPublicAddress } from "#base/ip";
 import type { Net } from "#base/net";
-import type { LinkStream } from "#contracts/link";
+import { join, type LinkStream } from "#contracts/link";
 import type { EdgeEvents } from "./events.ts";
 
 export interface EgressPorts {
@@ -36,7 +35,7 @@ export function egress(ports: EgressPorts): (stream: LinkStream) => void {
         ([socket, address]) => {
           ports.events.dialled("open");
           stream.answer({ address });
-          return pipe(stream, socket);
+          return join(stream, socket);
         },
         (error: unknown) => {
           const denied = error instanceof NotAllowed;
@@ -88,38 +87,4 @@ async function found(host: string, ports: EgressPorts): Promise<readonly string[
   } catch (error) {
     throw new Unavailable(`${host}: no address`, { cause: error });
   }
-}
-
-/** Octets both ways until both directions ended; the windows are the back pressure. */
-function pipe(stream: LinkStream, socket: Duplex): Promise<void> {
-  const over = Promise.withResolvers<void>();
-  socket.on("data", (chunk: Uint8Array) => {
-    if (stream.send(buffer(chunk))) return;
-    socket.pause();
-    stream.drained().then(
-      () => void socket.resume(),
-      () => void socket.destroy(),
-    );
-  });
-  socket.on("end", () => stream.end());
-  socket.on("error", () => stream.abort("connection failed"));
-  socket.on("close", () => {
-    stream.abort("connection closed"); // nothing when both directions have ended
-    over.resolve();
-  });
-  stream.receive({
-    data(chunk) {
-      if (socket.write(chunk)) return;
-      return new Promise<void>((resolve) => {
-        const goOn = (): void => {
-          socket.off("drain", goOn).off("close", goOn);
-          resolve();
-        };
-        socket.on("drain", goOn).on("close", goOn);
-      });
-    },
-    end: () => void socket.end(),
-    broken: () => void socket.destroy(),
-  });
-  return over.promise;
 }

@@ -14,7 +14,14 @@ import { Registry } from "#base/measures";
 import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
 import type { Deposit, DepositEnd } from "#contracts/deposit";
-import { exchangeHello, type Link, type LinkStream, linkClasses, muxOver } from "#contracts/link";
+import {
+  exchangeHello,
+  type Link,
+  type LinkStream,
+  linkClasses,
+  linkVersion,
+  muxOver,
+} from "#contracts/link";
 import type { Refusal } from "#contracts/store";
 import { parseWitnessAnswer } from "#contracts/witness";
 import {
@@ -114,7 +121,7 @@ class Hub {
         checkServerIdentity: () => undefined,
       });
       await once(socket, "secureConnect");
-      const hello = { version: 1, linkClass, nonce: "0".repeat(32) };
+      const hello = { version: linkVersion, linkClass, nonce: "0".repeat(32) };
       await exchangeHello(socket, hello, systemClock, 1000);
       this[linkClass] = muxOver(socket, "opener-odd", { peer: "edge" });
       this[linkClass].onStream((stream) => this.#serve(stream));

@@ -2,7 +2,6 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createSecureContext } from "node:tls";
 import type { Clock } from "#base/clock";
 import { realDisk } from "#base/disk";
 import { createResolver, type Resolver, resolverSettings } from "#base/dns";
@@ -12,6 +11,7 @@ import type { Registry } from "#base/measures";
 import { type Endpoint, type Net, systemNet } from "#base/net";
 import type { Random } from "#base/random";
 import { parseFingerprint } from "#contracts/link";
+import { type Certify, createCertify, currentContext } from "#edge/certify";
 import { acceptLinks, type EdgeLinks } from "#edge/link";
 import { openWitness, type Witness } from "#edge/witness";
 import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
@@ -80,6 +80,7 @@ export async function startEdgeSmtp(
     events.witnessed("failed", error);
     return undefined;
   });
+  const certify = certifyOf(settings, deps);
   const links = await linksOf(settings, deps);
   const spool = await spoolOf(settings, { policy, links, clock, events });
   const limits = settings.edge;
@@ -93,7 +94,8 @@ export async function startEdgeSmtp(
     mayDialPrivate: settings.egressPrivate,
     connections: limits.egressConnections,
   });
-  links.onStream(serveInside({ policy, resolver, events, dial, ...(witness && { witness }) }));
+  const kept = { ...(witness && { witness }), ...(certify && { certify }) };
+  links.onStream(serveInside({ policy, resolver, events, dial, ...kept }));
   const handler = inbound({
     hostname: settings.hostname,
     receivedLimit: limits.receivedLimit,
@@ -107,7 +109,7 @@ export async function startEdgeSmtp(
     clock,
     random: deps.random,
   });
-  const server = serverOf(settings, deps, handler);
+  const server = serverOf(settings, deps, certify, handler);
   const listener = await server.listen(settings.listen);
   const stopSamples = pushSamples(registry, links, clock, limits.samplesEveryMs);
   if (spool !== undefined) void spool.drain();
@@ -139,24 +141,25 @@ function witnessOf(
   return openWitness({ folder, name: `${hostname}/witness`, logKeys, clock });
 }
 
+function certifyOf(
+  { tls }: EdgeSmtpSettings,
+  { clock, random, log }: EdgeSmtpDeps,
+): Certify | undefined {
+  if (tls === undefined) return undefined;
+  return createCertify({ certFile: tls.certificate, keyFile: tls.key, clock, random, log });
+}
+
 function serverOf(
   settings: EdgeSmtpSettings,
   { clock, random, log, registry, net }: EdgeSmtpDeps,
+  certify: Certify | undefined,
   handler: Parameters<typeof createSmtpServer>[1],
 ): SmtpServer {
-  const { tls } = settings;
-  const context =
-    tls &&
-    createSecureContext({
-      cert: fileOf(tls.certificate),
-      key: fileOf(tls.key),
-      minVersion: "TLSv1.2", // RFC 8997: nothing older
-    });
   return createSmtpServer(
     {
       listener: "smtp",
       hostname: settings.hostname,
-      ...(context && { tls: context }),
+      ...(certify && { tls: currentContext(certify) }),
       implicitTls: false,
       limits: settings.smtp,
       proxyTrusted: settings.proxyTrusted ?? [],

@@ -1,25 +1,19 @@
 /** The signed policy snapshot that the edge holds: checked, never replaced by an older, kept on disk. */
 
 import { Buffer } from "node:buffer";
-import { createHmac, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createHmac, createPublicKey, type KeyObject } from "node:crypto";
 import { constants, renameSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { errorCode } from "#base/disk";
 import { accept, type Result, refuse } from "#base/result";
 import type { PolicySnapshot } from "#contracts/deposit";
+import { parseObject, readSigned, type SignedFault } from "#edge/signed-policy";
 import { type IdentityRules, identityRules } from "#identity/checks";
 import { parseRange } from "#identity/hops";
 import { type PraMode, praModes } from "#identity/sender-id";
 import { type Disposition, dispositions, type SenderRules } from "#model/decision";
 
-export type PolicyFault = "too-large" | "not-json" | "bad-signature" | "bad-shape" | "older";
-
-/** An envelope around the snapshot's own text, so that both sides sign and check the same octets. */
-interface Signed {
-  readonly snapshot: string;
-  /** Base64 of Ed25519 over the text. */
-  readonly signature: string;
-}
+export type PolicyFault = SignedFault | "bad-shape" | "older";
 
 export type AddressAnswer = "known" | "unknown-user" | "foreign-domain" | "no-policy";
 
@@ -98,14 +92,9 @@ class Holder implements PolicyHolder {
   }
 
   #read(octets: Buffer): Result<PolicySnapshot, PolicyFault> {
-    if (octets.length > maxSnapshotBytes) return refuse("too-large", maxSnapshotBytes);
-    const signed = parseSigned(octets);
-    if (signed === undefined) return refuse("not-json");
-    const signature = Buffer.from(signed.signature, "base64");
-    if (!verify(null, Buffer.from(signed.snapshot), this.#key, signature)) {
-      return refuse("bad-signature");
-    }
-    const snapshot = parseSnapshot(signed.snapshot);
+    const signed = readSigned(octets, this.#key, maxSnapshotBytes);
+    if (!signed.ok) return signed;
+    const snapshot = parseSnapshot(signed.value);
     if (snapshot === undefined) return refuse("bad-shape");
     if (snapshot.version < (this.current?.version ?? 0)) return refuse("older");
     return accept(snapshot);
@@ -120,25 +109,9 @@ class Holder implements PolicyHolder {
   }
 }
 
-function parseSigned(octets: Buffer): Signed | undefined {
-  const value = parseJson(octets.toString());
-  if (typeof value?.["snapshot"] !== "string" || typeof value["signature"] !== "string") return;
-  return { snapshot: value["snapshot"], signature: value["signature"] };
-}
-
-function parseJson(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return undefined;
-    return value as Readonly<Record<string, unknown>>;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The signature vouches for the author, not for our versions to agree. */
 function parseSnapshot(text: string): PolicySnapshot | undefined {
-  const value = parseJson(text);
+  const value = parseObject(text);
   if (value === undefined) return undefined;
   const { version, salt, recipients, domains, maxMessageBytes, logKeys = [] } = value;
   const { ownRelays, trustedSealers, praMode, rules } = value;

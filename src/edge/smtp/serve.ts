@@ -1,8 +1,9 @@
-/** What the inside may ask of the mail edge: take a policy, resolve a name, dial out, witness. */
+/** What the inside may ask of the mail edge: take a policy or a certificate, resolve, dial, witness. */
 
-import { Buffer } from "node:buffer";
 import type { RecordType, Resolver } from "#base/dns";
 import type { LinkStream } from "#contracts/link";
+import type { Certify } from "#edge/certify";
+import { type PolicyTaker, takePolicy } from "#edge/signed-policy";
 import type { Witness } from "#edge/witness";
 import type { EdgeEvents } from "./events.ts";
 import { maxSnapshotBytes, type PolicyHolder } from "./policy.ts";
@@ -14,6 +15,8 @@ export interface ServePorts {
   readonly dial: (stream: LinkStream) => void;
   /** Absent when its files cannot be used: mail goes on without it. */
   readonly witness?: Witness;
+  /** Absent when it serves no TLS. */
+  readonly certify?: Pick<Certify, "handle">;
 }
 
 const recordTypes: readonly RecordType[] = [
@@ -32,44 +35,30 @@ export function serveInside(ports: ServePorts): (stream: LinkStream) => void {
   return (stream) => {
     switch (stream.kind) {
       case "policy":
-        return takePolicy(stream, ports);
+        return takePolicy(stream, takerOf(ports));
       case "resolve":
         return resolve(stream, ports.resolver);
       case "dial":
         return ports.dial(stream);
       case "witness":
         return witness(stream, ports);
+      case "certify":
+        return ports.certify === undefined
+          ? stream.abort("no TLS here")
+          : ports.certify.handle(stream);
       default:
         return stream.abort("not served here");
     }
   };
 }
 
-function takePolicy(stream: LinkStream, { policy, events }: ServePorts): void {
-  const parts: Buffer[] = [];
-  let sizeBytes = 0;
-  const held = (): number => policy.current?.version ?? 0;
-  stream.receive({
-    data(chunk) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxSnapshotBytes) stream.abort("snapshot too large");
-      else parts.push(chunk);
-    },
-    end() {
-      policy.take(Buffer.concat(parts)).then(
-        (taken) => {
-          events.policy(taken.ok ? "taken" : taken.fault, held());
-          // The inside sees by the version whether its snapshot is in force.
-          stream.answer({ version: held(), ...(!taken.ok && { refused: taken.fault }) });
-        },
-        () => {
-          events.policy("not-saved", held());
-          stream.abort("snapshot could not be saved");
-        },
-      );
-    },
-    broken() {},
-  });
+function takerOf({ policy, events }: ServePorts): PolicyTaker {
+  return {
+    maxBytes: maxSnapshotBytes,
+    take: (octets) => policy.take(octets),
+    held: () => policy.current?.version ?? 0,
+    onTaken: (outcome, version) => events.policy(outcome, version),
+  };
 }
 
 function resolve(stream: LinkStream, resolver: Resolver): void {

@@ -1,62 +1,61 @@
 /** Answers that the edge gives by itself. */
 
-import type { ServerResponse } from "node:http";
+import { Buffer } from "node:buffer";
+import type { HeaderList } from "#contracts/web";
 import { errorPage, ownHeaders, pagePolicy } from "#proxy";
+import type { Incoming } from "./incoming.ts";
 
-/** @param extra may name Set-Cookie several times, as an array */
+/** @param extra stands beside the fields of every own answer, or in place of them by name */
 export function sendPage(
-  response: ServerResponse,
+  incoming: Incoming,
   status: number,
   page: string,
-  extra: Readonly<Record<string, string | string[]>> = {},
+  extra: HeaderList = [],
 ): void {
-  const body = Buffer.from(page);
-  response.writeHead(status, {
-    ...ownHeaders({
-      "content-type": "text/html; charset=utf-8",
-      "content-length": String(body.length),
-      "content-security-policy": pagePolicy,
-    }),
+  send(incoming, status, page, [
+    ["content-type", "text/html; charset=utf-8"],
+    ["content-security-policy", pagePolicy],
     ...extra,
-  });
-  response.end(response.req.method === "HEAD" ? undefined : body);
+  ]);
 }
 
 /** A page for people, a problem document for programs (RFC 9457). */
 export function sendError(
-  response: ServerResponse,
+  incoming: Incoming,
   status: number,
   forPeople: boolean,
-  extra: Readonly<Record<string, string | string[]>> = {},
+  extra: HeaderList = [],
 ): void {
-  // After a refusal the rest of the connection is not ours to interpret.
-  const closing: Record<string, string> = response.req.complete ? {} : { connection: "close" };
-  if (forPeople) {
-    sendPage(response, status, errorPage(status), { ...closing, ...extra });
-    return;
-  }
-  const body = JSON.stringify({ type: "about:blank", status });
-  response.writeHead(status, {
-    ...ownHeaders({
-      "content-type": "application/problem+json",
-      "content-length": String(body.length),
-    }),
-    ...closing,
+  if (forPeople) return sendPage(incoming, status, errorPage(status), extra);
+  send(incoming, status, JSON.stringify({ type: "about:blank", status }), [
+    ["content-type", "application/problem+json"],
     ...extra,
-  });
-  response.end(response.req.method === "HEAD" ? undefined : body);
+  ]);
 }
 
 /** 303: whatever was asked, the next request is a GET (RFC 9110 §15.4.4). */
 export function sendRedirect(
-  response: ServerResponse,
+  incoming: Incoming,
   location: string,
   cookies: readonly string[] = [],
-  extra: Readonly<Record<string, string>> = {},
+  extra: HeaderList = [],
 ): void {
-  response.writeHead(303, {
-    ...ownHeaders({ location, "content-length": "0", ...extra }),
-    ...(cookies.length > 0 && { "set-cookie": [...cookies] }),
-  });
-  response.end();
+  const set = cookies.map((cookie) => ["set-cookie", cookie] as const);
+  send(incoming, 303, "", [["location", location], ...set, ...extra]);
+}
+
+/** @param extra says what the text is */
+export function sendText(
+  incoming: Incoming,
+  status: number,
+  text: string,
+  extra: HeaderList,
+): void {
+  send(incoming, status, text, extra);
+}
+
+function send(incoming: Incoming, status: number, text: string, extra: HeaderList): void {
+  if (incoming.answered) return;
+  const body = Buffer.from(text);
+  incoming.answer(status, ownHeaders(extra), body.length, body);
 }

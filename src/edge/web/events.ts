@@ -10,6 +10,8 @@ export interface WebEvents {
   login(outcome: string, clientAddress: string): void;
   connectionRefused(why: string): void;
   linkDown(): void;
+  /** @param outcome "taken", or why it was not */
+  policy(outcome: string, version: number): void;
 }
 
 export function webEvents(log: Log, registry: Registry): WebEvents {
@@ -19,6 +21,7 @@ export function webEvents(log: Log, registry: Registry): WebEvents {
   const logins = registry.counter("web_logins", "Login forms, by outcome");
   const connections = registry.counter("web_connections_refused", "Connections closed at once");
   const down = registry.counter("web_link_down", "Requests that met no link to the inside");
+  const policies = registry.counter("web_policies", "Policies that the inside told, by outcome");
   return {
     answered(route, status, seconds) {
       requests.add({ route, status: `${Math.floor(status / 100)}xx` });
@@ -38,6 +41,10 @@ export function webEvents(log: Log, registry: Registry): WebEvents {
     linkDown() {
       down.add();
       log.write("warn", "web.link-down");
+    },
+    policy(outcome, version) {
+      policies.add({ outcome });
+      log.write(outcome === "taken" ? "info" : "warn", "web.policy", { outcome, version });
     },
   };
 }

@@ -1,186 +1,187 @@
 /** One request from its first look to its answer; the only place where the order is decided. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "#base/clock";
+import type { WebRefusal, WebRequest } from "#contracts/web";
+import type { PublishingRule } from "#model/publishing";
 import {
-  type CheckedHead,
-  checkHead,
-  clearCookie,
+  type CheckedRequest,
+  type CompiledPolicy,
   crossingHeaders,
   isNavigation,
-  isOwnAct,
-  mayRead,
-  ownHeaders,
+  judgeRequest,
+  readBasic,
   readCookie,
-  routeOf,
-  safeReturnPath,
   sessionCookie,
-  statusOf,
   type WebLimits,
 } from "#proxy";
-import { sendError, sendRedirect } from "./answers.ts";
+import { sendError, sendRedirect, sendText } from "./answers.ts";
 import type { WebEvents } from "./events.ts";
-import { plainAddress, serverNameOf } from "./listener.ts";
-import { loginDoor } from "./login.ts";
-import { type EdgeLinks, relay } from "./relay.ts";
+import type { Incoming } from "./incoming.ts";
+import type { LoginDoor } from "./login.ts";
+import { type EdgeLinks, makeRelay, type Relay } from "./relay.ts";
 
 export interface ExchangeDeps {
   readonly links: EdgeLinks;
   readonly clock: Clock;
   readonly events: WebEvents;
   readonly limits: WebLimits;
-  readonly published: (host: string) => boolean;
+  readonly policy: () => CompiledPolicy | undefined;
+  readonly door: LoginDoor;
 }
 
-/** A request that may go on, with all that its route looks at. */
-interface Turn {
-  readonly head: CheckedHead;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly clientAddress: string;
+export interface Exchange {
+  handle(incoming: Incoming): void;
+  /** Called now and then, for what waits too long. */
+  sweep(): void;
 }
 
-type Exchange = (request: IncomingMessage, response: ServerResponse) => void;
+/** After these nobody can be sure what follows on the connection. */
+const doubtful: ReadonlySet<number> = new Set([400, 408, 411, 413, 414, 417, 431, 501, 505]);
+
+/** RFC 7617 §2. Only on rules that ask for it: anywhere else a browser would show its own box. */
+const basicChallenge = ["www-authenticate", 'Basic realm="Postern", charset="UTF-8"'] as const;
 
 export function makeExchange(deps: ExchangeDeps): Exchange {
   const { events, clock, limits } = deps;
-  const handle = router(deps);
-  return (request, response) => {
-    const clientAddress = plainAddress(request.socket.remoteAddress ?? "");
-    const startedMs = clock.tickMs();
-    let name = "refused";
-    response.once("close", () => {
-      events.answered(name, response.statusCode, (clock.tickMs() - startedMs) / 1000);
-    });
-    const refuse = (status: number, why: string, allow?: string): void => {
-      events.refused(why, clientAddress);
-      sendError(response, status, isNavigation(headersOf(request)), {
-        ...(allow !== undefined && { allow }),
-      });
-    };
-    const head = checkHead(
-      {
-        method: request.method ?? "",
-        target: request.url ?? "",
-        httpVersion: request.httpVersion,
-        rawHeaders: request.rawHeaders,
-        serverName: serverNameOf(request),
-      },
-      deps.published,
-      limits,
-    );
-    if (!head.ok) return refuse(statusOf(head.fault), head.fault);
-    const routed = routeOf(head.value.method, head.value.target);
-    if (!routed.ok) {
-      const allow = routed.status === 405 ? routed.allow : undefined;
-      return refuse(routed.status, routed.status === 405 ? "method" : "no-route", allow);
-    }
-    name = routed.route.kind;
-    const { headers, host } = head.value;
-    const own = head.value.method === "POST" ? isOwnAct(headers, host) : mayRead(headers);
-    if (!own) return refuse(403, "foreign-origin");
-    if (routed.route.kind === "inside" && routed.route.needsJson && !isJson(headers)) {
-      return refuse(400, "not-json");
-    }
-    if (headers.get("expect") !== undefined) response.writeContinue();
-    handle(routed.route.kind, { head: head.value, request, response, clientAddress });
-  };
-}
-
-function router(deps: ExchangeDeps) {
-  const { links, clock, events, limits } = deps;
-  const { loginsPerMinute, answerTimeoutMs } = limits;
-  const door = loginDoor({ links, clock, events, loginsPerMinute });
-  return (kind: "home" | "login" | "logout" | "icon" | "robots" | "inside", turn: Turn): void => {
-    const { head, request, response, clientAddress } = turn;
-    switch (kind) {
-      case "home":
-        return sendRedirect(response, "/mail/");
-      case "icon":
-        return sendText(response, 204, "");
-      case "robots":
-        return sendText(response, 200, "User-agent: *\nDisallow: /\n");
-      case "logout":
-        return door.logout(head, response);
-      case "login":
-        if (head.method !== "POST") return door.show(head, response);
-        door.submit(head, request, response, clientAddress).catch((error: unknown) => {
-          response.destroy();
-          throw error;
-        });
-        return;
-      case "inside":
-        return toInside({ links, clock, events, answerTimeoutMs }, turn);
-    }
-  };
-}
-
-function toInside(
-  deps: Pick<ExchangeDeps, "links" | "clock" | "events"> & { answerTimeoutMs: number },
-  { head, request, response, clientAddress }: Turn,
-): void {
-  const forPeople = isNavigation(head.headers);
-  const session = readCookie(head.headers.get("cookie"), sessionCookie);
-  // Without a session nothing crosses the link.
-  if (session === undefined) return toLogin(head, response, forPeople, false);
-  const { path, query } = head.target;
-  relay(
-    {
-      links: deps.links,
-      clock: deps.clock,
-      answerTimeoutMs: deps.answerTimeoutMs,
-      onLinkDown: deps.events.linkDown,
-      onSessionGone: (to) => toLogin(head, to, forPeople, true),
-    },
-    {
-      method: head.method,
-      target: query === "" ? path : `${path}?${query}`,
-      headers: crossingHeaders(head.headers),
-      session,
-      clientAddress,
-      host: head.host,
-    },
-    { request, response, bodyBytes: head.bodyBytes, forPeople },
-  );
-}
-
-/** @param gone there was a session, and it is over */
-function toLogin(
-  head: CheckedHead,
-  response: ServerResponse,
-  forPeople: boolean,
-  gone: boolean,
-): void {
-  if (!forPeople) {
-    const cookies = gone ? { "set-cookie": [clearCookie(sessionCookie)] } : {};
-    // No WWW-Authenticate: a browser would answer it with a box of its own.
-    return sendError(response, 401, false, cookies);
-  }
-  const back = new URLSearchParams({ return: safeReturnPath(head.target.path) });
-  if (gone) back.set("why", "ended");
-  sendRedirect(response, `/login?${back}`, gone ? [clearCookie(sessionCookie)] : []);
-}
-
-function isJson(headers: ReadonlyMap<string, string>): boolean {
-  const type = headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  return type === "application/json";
-}
-
-/** For choosing the form of a refusal only: these were not checked. */
-function headersOf(request: IncomingMessage): ReadonlyMap<string, string> {
-  const one = (name: string): [string, string][] => {
-    const value = request.headers[name];
-    return typeof value === "string" ? [[name, value]] : [];
-  };
-  return new Map([...one("sec-fetch-mode"), ...one("accept")]);
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  const length: Record<string, string> =
-    status === 204 ? {} : { "content-length": String(text.length) };
-  response.writeHead(status, {
-    ...ownHeaders({ "content-type": "text/plain; charset=utf-8", ...length }),
-    "cache-control": "public, max-age=86400",
+  const relay = makeRelay({
+    links: deps.links,
+    clock,
+    answerTimeoutMs: limits.answerTimeoutMs,
+    onLinkDown: events.linkDown,
+    onRefused: (request, incoming, why) => answerRefusal(deps.door, request, incoming, why),
   });
-  response.end(response.req.method === "HEAD" || status === 204 ? undefined : text);
+  return {
+    handle(incoming) {
+      const startedMs = clock.tickMs();
+      const judged = judgeRequest(incoming.head, deps.policy(), limits);
+      const refused = judged.ok ? chunkedFault(judged.request) : judged;
+      const name = judged.ok && refused === undefined ? nameOf(judged.request) : "refused";
+      incoming.onClosed((status) => {
+        events.answered(name, status, (clock.tickMs() - startedMs) / 1000);
+      });
+      if (refused !== undefined) return refuse(events, incoming, refused);
+      if (judged.ok) route(deps, relay, judged.request, incoming);
+    },
+    sweep: () => relay.sweep(),
+  };
+}
+
+interface Refused {
+  readonly status: number;
+  readonly why: string;
+  readonly allow?: string;
+}
+
+/**
+ * Only applications that we publish get bodies of unknown length; for everything of ours a length
+ * is required (RFC 9112 §6.3), so that no two readers can disagree where a body ends.
+ */
+function chunkedFault({ body, route }: CheckedRequest): Refused | undefined {
+  if (body !== "chunked") return undefined;
+  const isForeign = route.kind === "application" && route.rule.application !== "postern";
+  return isForeign ? undefined : { status: 411, why: "length-required" };
+}
+
+function nameOf({ route }: CheckedRequest): string {
+  return route.kind === "application" ? route.rule.application : route.kind;
+}
+
+function refuse(events: WebEvents, incoming: Incoming, { status, why, allow }: Refused): void {
+  events.refused(why, incoming.head.clientAddress);
+  sendError(incoming, status, isNavigation(incoming.head), [
+    ...(allow === undefined ? [] : [["allow", allow] as const]),
+    ...(status === 503 ? [["retry-after", "10"] as const] : []),
+    ...(doubtful.has(status) ? [["connection", "close"] as const] : []),
+  ]);
+}
+
+function route(
+  { door }: ExchangeDeps,
+  relay: Relay,
+  request: CheckedRequest,
+  incoming: Incoming,
+): void {
+  switch (request.route.kind) {
+    case "home":
+      return sendRedirect(incoming, "/mail/");
+    case "icon":
+      return sendText(incoming, 204, "", [["cache-control", "public, max-age=86400"]]);
+    case "robots":
+      return sendText(incoming, 200, "User-agent: *\nDisallow: /\n", [
+        ["content-type", "text/plain; charset=utf-8"],
+        ["cache-control", "public, max-age=86400"],
+      ]);
+    case "logout":
+      return door.logout(request, incoming);
+    case "login":
+      return door.handle(request, incoming);
+    case "application":
+      return toApplication(door, relay, { request, incoming, rule: request.route.rule });
+  }
+}
+
+interface Turn {
+  readonly request: CheckedRequest;
+  readonly incoming: Incoming;
+  readonly rule: PublishingRule;
+}
+
+/** Who cannot be anybody yet never crosses the link. */
+function toApplication(door: LoginDoor, relay: Relay, turn: Turn): void {
+  const { request, incoming, rule } = turn;
+  if (rule.login === "none") return relay.pass(request, incoming, askOf(turn, { anonymous: true }));
+  const basic = rule.login === "basic" ? readBasic(request.header("authorization")) : undefined;
+  if (basic !== undefined) return relay.pass(request, incoming, askOf(turn, { basic }));
+  // A page of another origin must not act with a session that it does not know.
+  const isCrossOrigin = rule.crossOrigin === true;
+  const session = isCrossOrigin ? undefined : readCookie(request.header("cookie"), sessionCookie);
+  if (session !== undefined) return relay.pass(request, incoming, askOf(turn, { session }));
+  if (rule.login === "basic") return askForBasic(request, incoming);
+  door.ask(request, incoming, false);
+}
+
+function askOf(
+  { request, incoming, rule }: Turn,
+  who: Pick<WebRequest, "session" | "basic" | "anonymous">,
+): WebRequest {
+  const { path, query } = request.target;
+  return {
+    application: rule.application,
+    method: request.method,
+    target: query === "" ? path : `${path}?${query}`,
+    headers: crossingHeaders(request),
+    body: request.body,
+    ...who,
+    ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
+    clientAddress: incoming.head.clientAddress,
+    host: request.host,
+  };
+}
+
+function askForBasic(request: CheckedRequest, incoming: Incoming): void {
+  sendError(incoming, 401, isNavigation(request), [basicChallenge]);
+}
+
+function answerRefusal(
+  door: LoginDoor,
+  request: CheckedRequest,
+  incoming: Incoming,
+  why: WebRefusal,
+): void {
+  const forPeople = isNavigation(request);
+  const { route } = request;
+  const takesBasic = route.kind === "application" && route.rule.login === "basic";
+  switch (why) {
+    case "session":
+    case "credentials":
+      return takesBasic ? askForBasic(request, incoming) : door.ask(request, incoming, true);
+    case "slow-down":
+      return sendError(incoming, 429, forPeople, [["retry-after", "60"]]);
+    case "not-allowed":
+      return sendError(incoming, 403, forPeople);
+    case "not-published":
+      return sendError(incoming, 404, forPeople);
+    default:
+      return sendError(incoming, 502, forPeople);
+  }
 }

@@ -5,13 +5,16 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { systemClock } from "#base/clock";
+import { type Clock, systemClock } from "#base/clock";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
-import { type LinkStream, linkPair } from "#contracts/link";
+import { type Link, type LinkStream, linkPair } from "#contracts/link";
 import type { WebLogin, WebRequest } from "#contracts/web";
+import type { PublishingRule, WebPolicy } from "#model/publishing";
+import { posternRules } from "#proxy";
 import { selfSigned } from "../../../tests/kit/certificate.ts";
-import { type EdgeWeb, startEdgeWeb } from "./index.ts";
+import { webPolicySigner } from "../../../tests/kit/web-policy.ts";
+import { type EdgeWeb, type EdgeWebSettings, startEdgeWeb } from "./index.ts";
 
 export const session = "session-handle-0123456789";
 export const cookie = { cookie: `__Host-postern=${session}` };
@@ -30,8 +33,26 @@ export interface Asking {
   readonly body?: string;
 }
 
+/** Beside Postern: an application behind the form, one for programs, one for everybody. */
+const published = { hosts: [], methods: ["GET", "HEAD", "POST", "PUT"], targets: "mail" } as const;
+const applicationRules: readonly PublishingRule[] = [
+  { ...published, application: "wiki", path: "/wiki", login: "form", webSocket: true },
+  { ...published, application: "sync", path: "/sync", login: "basic" },
+  { ...published, application: "open", path: "/open", login: "none", bodyMaxBytes: 1_000_000 },
+];
+
+export interface Exchanged {
+  readonly text: string;
+  readonly endedByServer: boolean;
+}
+
 export interface House extends AsyncDisposable {
   readonly edge: EdgeWeb;
+  /** The inside's end of the link. */
+  readonly inside: Link;
+  readonly registry: Registry;
+  /** PEM files of the certificate. */
+  readonly tls: { readonly keyFile: string; readonly certFile: string };
   /** Streams that reached the inside, oldest first. */
   readonly seen: { readonly kind: string; readonly header: unknown }[];
   /** Whether there is a link. */
@@ -41,47 +62,76 @@ export interface House extends AsyncDisposable {
   ask(path: string, given?: Asking): Promise<Answer>;
   /** Writes octets as they are and returns everything that comes back until the connection ends. */
   raw(text: string): Promise<string>;
+  /** The same, and who ended the connection; several texts go out as writes of their own. */
+  exchange(text: string | readonly string[]): Promise<Exchanged>;
   /** Fetches the form and sends it in, with these fields over good ones. */
   logIn(fields: Record<string, string>, headers?: Record<string, string>): Promise<Answer>;
 }
 
 export function answerPlainly(stream: LinkStream, ask: WebRequest): void {
   stream.receive({ data() {}, end() {}, broken() {} });
-  stream.answer({ status: 200, headers: { "content-type": "text/plain" } });
+  stream.answer({ status: 200, headers: [["content-type", "text/plain"]] });
   stream.send(Buffer.from(`you asked ${ask.target}`));
   stream.end();
 }
 
-export async function openHouse(): Promise<House> {
+export interface HouseOptions {
+  readonly limits?: Readonly<Record<string, unknown>>;
+  readonly settings?: Partial<EdgeWebSettings>;
+  readonly clock?: Clock;
+  /** False: the inside has told nothing yet. */
+  readonly policy?: false;
+}
+
+const signer = webPolicySigner();
+
+const testPolicy: WebPolicy = {
+  version: 1,
+  hosts: ["mail.example"],
+  rules: [...posternRules([]), ...applicationRules],
+  login: { passkeys: false },
+};
+
+export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const directory = mkdtempSync(join(tmpdir(), "postern-web-"));
   const tls = { keyFile: join(directory, "key.pem"), certFile: join(directory, "cert.pem") };
   const { key, cert } = selfSigned("mail.example");
   writeFileSync(tls.keyFile, key, { mode: 0o600 });
   writeFileSync(tls.certFile, cert);
   const links = linkPair();
+  const registry = new Registry();
   const edge = await startEdgeWeb(
     {
       listen: { host: "127.0.0.1", port: 0 },
       redirectListen: { host: "127.0.0.1", port: 0 },
       publishedHosts: ["mail.example"],
       tls,
-      limits: { answerTimeoutMs: 1000, loginsPerMinute: 200 },
+      policyPublicKey: signer.policyPublicKey,
+      limits: { answerTimeoutMs: 1000, loginsPerMinute: 200, ...options.limits },
+      ...options.settings,
     },
     {
-      links: { forKind: () => (house.isUp ? links[0] : undefined) },
-      clock: systemClock,
+      links: {
+        forKind: () => (house.isUp ? links[0] : undefined),
+        onStream: (handler) => links[0].onStream((stream) => handler(stream, links[0])),
+      },
+      clock: options.clock ?? systemClock,
       log: silentLog,
-      registry: new Registry(),
+      registry,
     },
   );
   const { port } = edge.endpoint;
   const house: House = {
     edge,
+    inside: links[1],
+    registry,
+    tls,
     seen: [],
     isUp: true,
     answerWeb: answerPlainly,
     ask: (path, given = {}) => ask(port, path, given),
-    raw: (text) => raw(port, text),
+    raw: async (text) => (await exchange(port, text)).text,
+    exchange: (text) => exchange(port, text),
     logIn: (fields, headers = own) => logIn(port, fields, headers),
     async [Symbol.asyncDispose]() {
       await edge[Symbol.asyncDispose]();
@@ -90,15 +140,17 @@ export async function openHouse(): Promise<House> {
     },
   };
   links[1].onStream((stream) => inside(house, stream));
+  if (options.policy !== false) await signer.tell(links[1], testPolicy);
   return house;
 }
 
 function inside(house: House, stream: LinkStream): void {
   house.seen.push({ kind: stream.kind, header: stream.header });
   if (stream.kind === "login") {
-    const { password } = stream.header as WebLogin;
-    const ok = { ok: true, session, idleSeconds: 900, absoluteSeconds: 28_800 };
-    stream.answer(password === "right" ? ok : { ok: false, reason: "refused" });
+    const login = stream.header as WebLogin;
+    const right = login.step === "password" && login.password === "right";
+    const ok = { session, idleSeconds: 900, absoluteSeconds: 28_800, publicComputer: true };
+    stream.answer(right ? { ok: true, ...ok } : { ok: false, reason: "refused" });
   }
   if (stream.kind === "web") house.answerWeb(stream, stream.header as WebRequest);
 }
@@ -136,7 +188,7 @@ function ask(port: number, path: string, given: Asking): Promise<Answer> {
   });
 }
 
-function raw(port: number, text: string): Promise<string> {
+function exchange(port: number, text: string | readonly string[]): Promise<Exchanged> {
   return new Promise((resolve) => {
     const socket = connect({
       host: "127.0.0.1",
@@ -145,13 +197,18 @@ function raw(port: number, text: string): Promise<string> {
       rejectUnauthorized: false,
     });
     let got = "";
+    let endedByServer = false;
     socket.setTimeout(700, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => {
       got += chunk.toString("latin1");
     });
+    socket.on("end", () => {
+      endedByServer = true;
+    });
     socket.on("error", () => {});
-    socket.on("close", () => resolve(got));
-    socket.write(Buffer.from(text, "latin1"));
+    socket.on("close", () => resolve({ text: got, endedByServer }));
+    socket.setNoDelay(true);
+    for (const piece of [text].flat()) socket.write(Buffer.from(piece, "latin1"));
   });
 }
 

@@ -41,7 +41,7 @@ describe("the listener", () => {
     assert.equal(failed, true);
   });
 
-  test("leads plain HTTP to HTTPS, for its own names only", async () => {
+  test("CAP-27 leads plain HTTP to HTTPS, for its own names only", async () => {
     const to = `http://127.0.0.1:${house.edge.redirectEndpoint?.port}/mail/?q=secret`;
     const get = (host: string): Promise<{ status: number; location: string }> =>
       new Promise((resolve, reject) => {

@@ -1,14 +1,22 @@
-/** The HTTPS listener: TLS, sizes, times and counts that hold before a request is a request. */
+/** The HTTPS listener: who may connect, TLS, and which HTTP the client speaks (RFC 7301, RFC 9325). */
 
-import { readFileSync } from "node:fs";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
-import { errorPage, ownHeaders, pagePolicy, type WebLimits } from "#proxy";
+import { constants } from "node:crypto";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
+import type { Clock, Timer } from "#base/clock";
+import { OpenCounts } from "#base/limits";
+import { type Endpoint, listenTarget, readProxyHeader } from "#base/net";
+import type { WebLimits } from "#proxy";
 import type { WebEvents } from "./events.ts";
-import type { EdgeWebSettings } from "./settings.ts";
+import { type Client, type Front, type Held, momentOf, sweepEveryMs } from "./front.ts";
+import { Http1Connection } from "./http1.ts";
+import { Http2Connection } from "./http2.ts";
+import type { Incoming } from "./incoming.ts";
+import { networkOf, plainAddress } from "./network.ts";
 
 /** TLS 1.2 with forward secrecy and AEAD only; 1.3 brings its own suites (RFC 9325 §4.2). */
 const suites = [
@@ -23,115 +31,204 @@ const suites = [
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
 
-export type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
+const handshakeTimeoutMs = 10_000;
+/** For a PROXY header of a trusted balancer, which sends it before anything else. */
+const proxyTimeoutMs = 5_000;
 
-export function readCertificate(tls: EdgeWebSettings["tls"]): { cert: Buffer; key: Buffer } {
-  return { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
+/** Key and chain, as `createSecureContext` takes them. */
+export interface Credential {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
 }
 
-export function makeListener(
-  tls: EdgeWebSettings["tls"],
-  limits: WebLimits,
-  events: WebEvents,
-  onRequest: OnRequest,
-): Server {
-  const server = createServer({
-    ...readCertificate(tls),
-    minVersion: "TLSv1.2",
-    ciphers: suites,
-    honorCipherOrder: true,
-    ALPNProtocols: ["http/1.1"],
-    handshakeTimeout: 10_000,
-    maxHeaderSize: limits.headerMaxBytes,
-    headersTimeout: limits.headerTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    connectionsCheckingInterval: 1_000,
-    insecureHTTPParser: false,
-    requireHostHeader: false, // looked for by ourselves, with an answer of ours
-    joinDuplicateHeaders: false,
-    noDelay: true,
-  });
-  server.maxConnections = limits.connections;
-  server.maxRequestsPerSocket = limits.requestsPerConnection;
-  server.maxHeadersCount = 0; // would drop fields in silence; counted by ourselves instead
-  server.timeout = limits.idleTimeoutMs;
-
-  server.on("request", onRequest);
-  server.on("checkContinue", onRequest);
-  server.on("checkExpectation", onRequest);
-  server.on("upgrade", (_request, socket: Duplex) => endWith(socket, 400));
-  server.on("connect", (_request, socket: Duplex) => endWith(socket, 405));
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    events.connectionRefused(error.code ?? "parser");
-    endWith(socket, parserStatus[error.code ?? ""] ?? 400);
-  });
-  server.on("tlsClientError", () => events.connectionRefused("tls"));
-  server.on("drop", () => events.connectionRefused("connections"));
-  capPerAddress(server, limits.connectionsPerAddress, events);
-  return server;
+export interface TlsFacts {
+  secureContext(): Credential;
+  /** New handshakes use what `secureContext()` says from then on; open connections stay. */
+  onChange(listener: () => void): void;
+  /** Keeps a new connection, of which nothing was read, for a proof of ours, or passes it on. */
+  divert(socket: Socket, pass: (socket: Socket) => void): void;
 }
 
-const parserStatus: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
+export interface ListenerOptions {
+  readonly limits: WebLimits;
+  readonly clock: Clock;
+  readonly events: WebEvents;
+  /** Whose connections begin with a PROXY header. */
+  readonly isTrustedProxy: (address: string) => boolean;
+  readonly onRequest: (incoming: Incoming) => void;
+  /** Called with every look at all connections. */
+  readonly onSweep?: () => void;
+  /** Absent: HTTP/1.1 in the clear. */
+  readonly tls?: TlsFacts;
+}
 
-/** For a connection whose request could not be read: what follows on it means nothing. */
-function endWith(socket: Duplex, status: number): void {
-  if (!socket.writable || (socket as Socket).bytesWritten > 0) {
-    socket.destroy();
-    return;
+export interface WebListener extends AsyncDisposable {
+  readonly endpoint: Endpoint;
+  /** Connections of clients that speak HTTP now. */
+  readonly size: number;
+}
+
+export async function openListener(at: Endpoint, options: ListenerOptions): Promise<WebListener> {
+  const listener = new Listener(options);
+  await listener.listen(at);
+  return listener;
+}
+
+class Listener implements WebListener {
+  readonly #options: ListenerOptions;
+  readonly #server: TcpServer;
+  readonly #tls: TlsServer | undefined;
+  readonly #counts: OpenCounts;
+  readonly #sockets = new Set<Socket>();
+  readonly #held = new Set<Held>();
+  readonly #front: Front & { readonly now: { tickMs: number; date: string } };
+  /** Clients behind a balancer, by the connection that brings them. */
+  readonly #proxied = new Map<string, Client>();
+  #timer: Timer;
+
+  constructor(options: ListenerOptions) {
+    const { limits, events, clock, onRequest, tls } = options;
+    this.#options = options;
+    this.#front = { limits, events, now: momentOf(clock), onRequest };
+    this.#counts = new OpenCounts(limits.connections, limits.connectionsPerAddress);
+    this.#server = createTcpServer({ noDelay: true }, (socket) => this.#connected(socket));
+    // One above our own cap: those that we turn away are counted there.
+    this.#server.maxConnections = limits.connections + 1;
+    this.#server.on("drop", () => events.connectionRefused("connections"));
+    this.#tls = tls && this.#tlsServer(tls);
+    this.#timer = clock.after(sweepEveryMs, () => this.#sweep());
   }
-  const page = errorPage(status);
-  const headers = ownHeaders({
-    "content-type": "text/html; charset=utf-8",
-    "content-length": String(Buffer.byteLength(page)),
-    "content-security-policy": pagePolicy,
-    connection: "close",
-  });
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join("")}\r\n${page}`, () => socket.destroy());
-  socket.on("error", () => socket.destroy());
-}
 
-function capPerAddress(server: Server, most: number, events: WebEvents): void {
-  const open = new Map<string, number>();
-  server.on("connection", (socket: Socket) => {
-    const key = networkOf(socket.remoteAddress ?? "");
-    const count = open.get(key) ?? 0;
-    if (count >= most) {
-      events.connectionRefused("address");
+  get endpoint(): Endpoint {
+    const bound = this.#server.address();
+    if (typeof bound !== "object" || bound === null) return { host: "", port: 0 };
+    return { host: bound.address, port: bound.port };
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  listen(at: Endpoint): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(listenTarget(at), () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+  }
+
+  #tlsServer(tls: TlsFacts): TlsServer {
+    const { events } = this.#options;
+    const contextOptions = () => ({
+      ...tls.secureContext(),
+      minVersion: "TLSv1.2" as const,
+      ciphers: suites,
+      honorCipherOrder: true,
+      ecdhCurve: "P-256:X25519:P-384",
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
+    });
+    const server = createTlsServer({
+      ...contextOptions(),
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: handshakeTimeoutMs,
+    });
+    tls.onChange(() => server.setSecureContext(contextOptions()));
+    server.on("tlsClientError", () => events.connectionRefused("tls"));
+    server.on("secureConnection", (socket: TLSSocket) => this.#secured(socket));
+    return server;
+  }
+
+  #connected(socket: Socket): void {
+    socket.on("error", () => {});
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    const address = plainAddress(socket.remoteAddress ?? "");
+    if (this.#options.isTrustedProxy(address)) this.#readProxyHeader(socket);
+    else this.#admit(socket, address);
+  }
+
+  /** What a trusted balancer says of the client stands before anything else (CAP-15). */
+  #readProxyHeader(socket: Socket): void {
+    let octets = Buffer.alloc(0);
+    const patience = this.#options.clock.after(proxyTimeoutMs, () => socket.destroy());
+    const look = (): void => {
+      for (let part = socket.read(); part !== null; part = socket.read()) {
+        octets = Buffer.concat([octets, part as Buffer]);
+      }
+      const header = readProxyHeader(octets);
+      if (header.kind === "more" && !socket.readableEnded) return;
+      patience.cancel();
+      socket.off("readable", look);
+      if (header.kind !== "read") {
+        this.#options.events.connectionRefused("proxy-header");
+        socket.destroy();
+        return;
+      }
+      if (header.end < octets.length) socket.unshift(octets.subarray(header.end));
+      // Without an address the balancer speaks for itself.
+      const host = header.from?.host ?? socket.remoteAddress ?? "";
+      this.#admit(socket, plainAddress(host), header.from !== undefined);
+    };
+    socket.on("readable", look);
+    socket.once("close", () => patience.cancel());
+  }
+
+  #admit(socket: Socket, address: string, isProxied = false): void {
+    const owner = networkOf(address);
+    const full = this.#counts.enter(owner);
+    if (full !== undefined) {
+      this.#options.events.connectionRefused(full === "all" ? "connections" : "address");
       socket.destroy();
       return;
     }
-    open.set(key, count + 1);
+    const key = connectionKey(socket);
+    if (isProxied) this.#proxied.set(key, { address, serverName: "" });
     socket.once("close", () => {
-      const left = (open.get(key) ?? 1) - 1;
-      if (left > 0) open.set(key, left);
-      else open.delete(key);
+      this.#counts.leave(owner);
+      if (isProxied) this.#proxied.delete(key);
     });
-  });
+    const { tls } = this.#options;
+    if (tls === undefined)
+      this.#hold(socket, new Http1Connection(socket, { address, serverName: "" }, this.#front));
+    else tls.divert(socket, (passed) => void this.#tls?.emit("connection", passed));
+  }
+
+  #secured(socket: TLSSocket): void {
+    const address =
+      this.#proxied.get(connectionKey(socket))?.address ?? plainAddress(socket.remoteAddress ?? "");
+    const name = socket.servername as unknown;
+    const client = { address, serverName: typeof name === "string" ? name : "" };
+    const speaksTwo = socket.alpnProtocol === "h2";
+    const held = speaksTwo
+      ? new Http2Connection(socket, client, this.#front)
+      : new Http1Connection(socket, client, this.#front);
+    this.#hold(socket, held);
+  }
+
+  #hold(socket: Socket, held: Held): void {
+    this.#held.add(held);
+    socket.once("close", () => this.#held.delete(held));
+  }
+
+  #sweep(): void {
+    const { clock, onSweep } = this.#options;
+    Object.assign(this.#front.now, momentOf(clock));
+    for (const held of this.#held) held.sweep();
+    onSweep?.();
+    this.#timer = clock.after(sweepEveryMs, () => this.#sweep());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer.cancel();
+    for (const held of this.#held) held.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+  }
 }
 
-/** What counts as one client: an IPv4 address, or an IPv6 /64. */
-export function networkOf(address: string): string {
-  const plain = plainAddress(address);
-  if (!plain.includes(":")) return plain;
-  const [head = "", tail] = plain.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(":").length;
-  return [...groups, ...Array<string>(Math.max(missing, 0)).fill("0"), ...(tail ?? "").split(":")]
-    .slice(0, 4)
-    .join(":");
-}
-
-export function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
-}
-
-/** The name of the handshake, "" for a client that named an address or nothing. */
-export function serverNameOf(request: IncomingMessage): string {
-  const name = (request.socket as TLSSocket).servername;
-  return typeof name === "string" ? name : "";
+/** One live connection has it, whatever wraps its socket. */
+function connectionKey(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }

@@ -1,40 +1,32 @@
 /** The plain HTTP port: leads to HTTPS and knows nothing else. */
 
-import { createServer, type Server } from "node:http";
-import { ownHeaders, parseTarget } from "#proxy";
+import { type CompiledPolicy, ownHeaders, parseTarget } from "#proxy";
+import type { Incoming } from "./incoming.ts";
 
-/** @param published answers only for these names, so that nobody is led elsewhere */
+/** @param policy answers only for its hosts, so that nobody is led elsewhere */
 export function makeRedirect(
-  published: (host: string) => boolean,
+  policy: () => CompiledPolicy,
   httpsPort: () => number,
-): Server {
-  const server = createServer({
-    maxHeaderSize: 8192,
-    headersTimeout: 10_000,
-    requestTimeout: 10_000,
-  });
-  server.maxConnections = 500;
-  server.timeout = 10_000;
-  server.on("request", (request, response) => {
-    const name = (request.headers.host ?? "").toLowerCase().replace(/:\d+$/, "");
+): (incoming: Incoming) => void {
+  return (incoming) => {
+    const { method, target, headers } = incoming.head;
+    const host = headers.find(([name]) => name === "host")?.[1] ?? "";
+    const name = host.toLowerCase().replace(/:\d{1,5}$/, "");
     const port = httpsPort() === 443 ? "" : `:${httpsPort()}`;
-    const target = parseTarget(request.url ?? "");
-    const known = published(name) || published(`${name}${port}`);
-    const reading = request.method === "GET" || request.method === "HEAD";
-    if (!known || !target.ok || !reading) {
-      response.writeHead(
-        known ? 400 : 421,
-        ownHeaders({ "content-length": "0", connection: "close" }),
-      );
-      response.end();
-      return;
+    const known = policy().rulesOf(`${name}${port}`) ?? policy().rulesOf(name);
+    const read = parseTarget(target);
+    if (known === undefined || !read.ok || (method !== "GET" && method !== "HEAD")) {
+      return refuse(incoming, known === undefined ? 421 : 400);
     }
     // The path only: a query may hold something that was not meant for a wire in the clear.
-    response.writeHead(308, {
-      ...ownHeaders({ "content-length": "0", connection: "close" }),
-      location: `https://${name}${port}${target.value.path}`,
-    });
-    response.end();
-  });
-  return server;
+    const location = `https://${name}${port}${read.value.path}`;
+    incoming.answer(308, ownHeaders([["location", location], closes]), 0, nothing);
+  };
+}
+
+const closes = ["connection", "close"] as const;
+const nothing = new Uint8Array(0);
+
+function refuse(incoming: Incoming, status: number): void {
+  incoming.answer(status, ownHeaders([closes]), 0, nothing);
 }

@@ -27,13 +27,13 @@ describe("requests to the inside", () => {
     const [first] = house.seen;
     assert.ok(first);
     const { headers: crossed, session: handle, host } = first.header as WebRequest;
-    assert.deepEqual([crossed, handle, host], [{ accept: "*/*" }, session, "mail.example"]);
+    assert.deepEqual([crossed, handle, host], [[["accept", "*/*"]], session, "mail.example"]);
   });
 
   test("with an ended session clear the cookie and lead to the form with its reason", async () => {
     house.answerWeb = (stream) => {
       stream.receive({ data() {}, end() {}, broken() {} });
-      stream.answer({ status: 401, headers: {} });
+      stream.answer({ refused: "session" });
       stream.end();
     };
     const page = await house.ask("/mail/", { headers: { ...cookie, accept: "text/html" } });
@@ -55,7 +55,7 @@ describe("requests to the inside", () => {
         broken() {},
       });
       const giveBack = async (): Promise<void> => {
-        stream.answer({ status: 200, headers: { "content-type": "text/plain" } });
+        stream.answer({ status: 200, headers: [["content-type", "text/plain"]] });
         for (const chunk of chunks) if (!stream.send(chunk)) await stream.drained();
         stream.end();
       };
@@ -101,7 +101,7 @@ describe("requests to the inside", () => {
   test("that break in the middle of the answer do not look whole", async () => {
     house.answerWeb = (stream) => {
       stream.receive({ data() {}, end() {}, broken() {} });
-      stream.answer({ status: 200, headers: {} });
+      stream.answer({ status: 200, headers: [] });
       stream.send(Buffer.from("half"));
       setTimeout(() => stream.abort("gone"), 20);
     };
@@ -113,7 +113,7 @@ describe("requests to the inside", () => {
     const gone = Promise.withResolvers<string>();
     house.answerWeb = (stream) => {
       stream.receive({ data() {}, end() {}, broken: (why) => gone.resolve(why) });
-      stream.answer({ status: 200, headers: {} });
+      stream.answer({ status: 200, headers: [] });
       stream.send(Buffer.from("begin"));
     };
     const head = `GET /jmap/events HTTP/1.1\r\nHost: mail.example\r\nCookie: ${cookie.cookie}\r\n\r\n`;

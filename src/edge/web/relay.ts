@@ -1,142 +1,236 @@
 /** One request over the link and its answer back, with the slower side setting the pace. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Buffer } from "node:buffer";
 import type { Clock } from "#base/clock";
 import { Unavailable } from "#base/errors";
+import { TokenBucket } from "#base/limits";
 import type { Link, LinkStream, StreamKind } from "#contracts/link";
-import type { WebRequest, WebResponse } from "#contracts/web";
-import { relayedHeaders } from "#proxy";
+import type { HeaderList, WebRefusal, WebRequest, WebResponse } from "#contracts/web";
+import { type CheckedRequest, isNavigation, relayedHeaders } from "#proxy";
 import { sendError } from "./answers.ts";
+import type { Incoming } from "./incoming.ts";
 
 /** The links that are up now; undefined when there is none for that kind. */
 export interface EdgeLinks {
   forKind(kind: StreamKind): Link | undefined;
 }
 
-export interface Relay {
+export interface RelayDeps {
   readonly links: EdgeLinks;
   readonly clock: Clock;
   readonly answerTimeoutMs: number;
-  /** The inside knows the session no longer; nothing was answered yet. */
-  onSessionGone(response: ServerResponse): void;
   onLinkDown(): void;
+  /** The inside gives no answer of an application; nothing was answered yet. */
+  onRefused(request: CheckedRequest, incoming: Incoming, why: WebRefusal): void;
 }
 
-/** The browser's end of one request. */
-export interface Browser {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** As the checked head says; 0 means that none is read. */
-  readonly bodyBytes: number;
-  /** A person looks at the answer, so a refusal is a page. */
-  readonly forPeople: boolean;
+export interface Relay {
+  pass(request: CheckedRequest, incoming: Incoming, ask: WebRequest): void;
+  /** Called now and then: ends what the inside has not answered in time. */
+  sweep(): void;
 }
 
-export function relay(to: Relay, ask: WebRequest, browser: Browser): void {
-  const { request, response, bodyBytes, forPeople } = browser;
-  let stream: LinkStream;
-  try {
-    const link = to.links.forKind("web");
-    if (link === undefined) throw new Unavailable("no link");
-    stream = link.open("web", ask, bodyBytes === 0 ? { end: {} } : {});
-  } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
-    to.onLinkDown();
-    sendError(response, 503, forPeople, { "retry-after": "10" });
-    return;
+/**
+ * Streams broken off because their client left: far below what the link takes for an attack, so
+ * that no crowd of clients can have it cut for everybody.
+ */
+const abortsPerSecond = 200;
+const abortsAtOnce = 1000;
+
+export function makeRelay(deps: RelayDeps): Relay {
+  return new LinkRelay(deps);
+}
+
+class LinkRelay implements Relay {
+  readonly deps: RelayDeps;
+  /** Without an answer yet, the oldest first: all wait equally long. */
+  readonly waiting = new Set<Passage>();
+  readonly #aborts: TokenBucket;
+  #toAbort: LinkStream[] = [];
+
+  constructor(deps: RelayDeps) {
+    this.deps = deps;
+    this.#aborts = new TokenBucket(deps.clock, abortsPerSecond, abortsAtOnce);
   }
-  const patience = to.clock.after(to.answerTimeoutMs, () => {
-    stream.abort("no answer in time");
-    if (!response.headersSent) sendError(response, 504, forPeople);
-  });
-  response.once("close", () => {
-    patience.cancel();
-    if (!response.writableFinished) stream.abort("client went away");
-  });
-  const headed = stream.answered.then(
-    (answer) => {
-      patience.cancel();
-      return writeHead(to, answer, browser);
-    },
-    () => {
-      patience.cancel();
-      if (!response.headersSent && !response.destroyed) {
-        to.onLinkDown();
-        sendError(response, 503, forPeople, { "retry-after": "10" });
-      }
-      return false;
-    },
-  );
-  takeAnswer(stream, headed, response);
-  if (bodyBytes > 0) sendBody(request, stream);
-}
 
-/** Resolves to whether the body of the answer is wanted. */
-function writeHead(to: Relay, answer: unknown, browser: Browser): boolean {
-  const { response, forPeople } = browser;
-  if (response.headersSent || response.destroyed) return false;
-  const checked = webResponse(answer);
-  if (checked === undefined) {
-    sendError(response, 502, forPeople);
-    return false;
+  pass(request: CheckedRequest, incoming: Incoming, ask: WebRequest): void {
+    const sends = request.body !== 0 || request.upgrade !== undefined;
+    let stream: LinkStream;
+    try {
+      const link = this.deps.links.forKind("web");
+      if (link === undefined) throw new Unavailable("no link");
+      stream = link.open("web", ask, sends ? {} : { end: {} });
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      return this.outOfReach(request, incoming);
+    }
+    const passage = new Passage(this, request, incoming, stream);
+    this.waiting.add(passage);
+    passage.start(this.deps.clock.tickMs());
   }
-  if (checked.status === 401) {
-    to.onSessionGone(response);
-    return false;
+
+  outOfReach(request: CheckedRequest, incoming: Incoming): void {
+    this.deps.onLinkDown();
+    sendError(incoming, 503, isNavigation(request), [["retry-after", "10"]]);
   }
-  response.writeHead(checked.status, relayedHeaders(checked.headers));
-  response.flushHeaders();
-  return true;
+
+  abort(stream: LinkStream): void {
+    if (this.#toAbort.length === 0 && this.#aborts.take()) stream.abort("client went away");
+    else this.#toAbort.push(stream);
+  }
+
+  sweep(): void {
+    const dueMs = this.deps.clock.tickMs() - this.deps.answerTimeoutMs;
+    for (const passage of this.waiting) {
+      if (passage.sinceMs > dueMs) break;
+      passage.tooLate();
+    }
+    let done = 0;
+    while (done < this.#toAbort.length && this.#aborts.take()) done += 1;
+    for (const stream of this.#toAbort.splice(0, done)) stream.abort("client went away");
+  }
 }
 
-function takeAnswer(stream: LinkStream, headed: Promise<boolean>, response: ServerResponse): void {
-  let wanted: boolean | undefined;
-  void headed.then((is) => {
-    wanted = is;
-  });
-  const write = (chunk: Buffer): void | Promise<void> => {
-    if (wanted !== true || response.destroyed || response.req.method === "HEAD") return;
-    if (response.write(chunk)) return;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        response.off("drain", done);
-        response.off("close", done);
-        resolve();
-      };
-      response.once("drain", done);
-      response.once("close", done);
-    });
-  };
-  stream.receive({
-    data: (chunk) => (wanted === undefined ? headed.then(() => write(chunk)) : write(chunk)),
-    end: () => void headed.then((is) => is && response.end()),
-    // Half an answer must not look whole: the connection breaks instead of ending.
-    broken: () => void headed.then((is) => is && response.destroy()),
-  });
-}
+/** Also the taker of what the inside sends: one object for each request, and no chain of closures. */
+class Passage {
+  sinceMs = 0;
+  readonly #relay: LinkRelay;
+  readonly #request: CheckedRequest;
+  readonly #incoming: Incoming;
+  readonly #stream: LinkStream;
+  #isOver = false;
+  /** Our direction is ended, so that nothing is left to abort behind a whole answer. */
+  #isSent: boolean;
+  #sentBytes = 0;
 
-function sendBody(request: IncomingMessage, stream: LinkStream): void {
-  const stop = (): void => stream.abort("client went away");
-  request.on("data", (chunk: Buffer) => {
-    if (stream.send(chunk)) return;
-    request.pause();
-    stream.drained().then(
-      () => request.resume(),
-      () => request.destroy(),
+  constructor(relay: LinkRelay, request: CheckedRequest, incoming: Incoming, stream: LinkStream) {
+    this.#relay = relay;
+    this.#request = request;
+    this.#incoming = incoming;
+    this.#stream = stream;
+    this.#isSent = request.body === 0 && request.upgrade === undefined;
+  }
+
+  start(nowMs: number): void {
+    this.sinceMs = nowMs;
+    this.#stream.answered.then(
+      (answer) => this.#answered(answer),
+      () => this.#lost(),
     );
-  });
-  request.once("end", () => stream.end());
-  request.once("error", stop);
-  request.once("aborted", stop);
+    this.#incoming.onClosed(() => this.#closed());
+    if (this.#request.body !== 0) this.#takeBody();
+  }
+
+  tooLate(): void {
+    this.#stop();
+    sendError(this.#incoming, 504, isNavigation(this.#request));
+  }
+
+  #answered(answer: unknown): void {
+    this.#relay.waiting.delete(this);
+    const [request, incoming, stream] = [this.#request, this.#incoming, this.#stream];
+    if (!incoming.open || this.#isOver) return;
+    const read = readAnswer(answer, request.upgrade !== undefined);
+    if (read === undefined || "refused" in read) {
+      this.#stop();
+      if (read === undefined) sendError(incoming, 502, isNavigation(request));
+      else this.#relay.deps.onRefused(request, incoming, read.refused);
+      return;
+    }
+    incoming.answer(read.status, relayedHeaders(read.headers, request), read.bodyBytes);
+    stream.receive(this);
+    if (read.status === 101) this.#takeBody();
+    else if (request.upgrade !== undefined) this.#sent();
+  }
+
+  /** The stream or the link broke before the answer. */
+  #lost(): void {
+    this.#relay.waiting.delete(this);
+    if (this.#isOver || !this.#incoming.open || this.#incoming.answered) return;
+    this.#isOver = true;
+    this.#relay.outOfReach(this.#request, this.#incoming);
+  }
+
+  // What the inside sends.
+
+  data(chunk: Buffer): void | Promise<void> {
+    const incoming = this.#incoming;
+    if (!incoming.write(chunk) && incoming.open) return incoming.drained();
+  }
+
+  end(): void {
+    this.#isOver = this.#isSent;
+    this.#incoming.end();
+  }
+
+  /** Half an answer must not look whole. */
+  broken(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#incoming.destroy("the inside broke off");
+  }
+
+  // What the client sends.
+
+  #takeBody(): void {
+    const stream = this.#stream;
+    this.#incoming.receive({
+      data: (chunk) => {
+        this.#sentBytes += chunk.length;
+        const { body, bodyMaxBytes } = this.#request;
+        if (body === "chunked" && this.#sentBytes > bodyMaxBytes) return this.#tooLarge();
+        // Where the stream is broken, what waits for its answer hears of it.
+        if (!stream.send(chunk)) return stream.drained().catch(() => {});
+      },
+      end: () => this.#sent(),
+      broken: () => this.#stop(),
+    });
+  }
+
+  #sent(): void {
+    this.#isSent = true;
+    this.#stream.end();
+  }
+
+  #tooLarge(): void {
+    if (this.#isOver) return;
+    this.#stop();
+    if (this.#incoming.answered) this.#incoming.destroy("body too large");
+    else sendError(this.#incoming, 413, isNavigation(this.#request), [["connection", "close"]]);
+  }
+
+  #closed(): void {
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#relay.waiting.delete(this);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#relay.abort(this.#stream);
+  }
 }
+
+const fieldName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+/** Every octet that may stand in a value (RFC 9110 §5.5), and nothing that is no octet. */
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The inside is trusted, and still checked: a mistake there must not become a hole here. */
-function webResponse(answer: unknown): WebResponse | undefined {
+function readAnswer(answer: unknown, upgrades: boolean): WebResponse | undefined {
   if (typeof answer !== "object" || answer === null) return undefined;
-  const { status, headers } = answer as Partial<WebResponse>;
-  if (!Number.isInteger(status) || status === undefined || status < 200 || status > 599) {
-    return undefined;
+  const { status, headers, bodyBytes, refused } = answer as Readonly<Record<string, unknown>>;
+  if (typeof refused === "string") return { refused: refused as WebRefusal };
+  if (!Number.isInteger(status) || !Array.isArray(headers)) return undefined;
+  const code = status as number;
+  if (!(code >= 200 && code <= 599) && !(code === 101 && upgrades)) return undefined;
+  for (const field of headers as readonly unknown[]) {
+    if (!Array.isArray(field)) return undefined;
+    const [name, value] = field as readonly unknown[];
+    if (typeof name !== "string" || typeof value !== "string") return undefined;
+    if (!fieldName.test(name) || !fieldValue.test(value)) return undefined;
   }
-  if (typeof headers !== "object" || headers === null) return undefined;
-  return { status, headers };
+  const given = { status: code, headers: headers as unknown as HeaderList };
+  if (bodyBytes === undefined) return given;
+  const isLength = Number.isSafeInteger(bodyBytes) && (bodyBytes as number) >= 0;
+  return isLength ? { ...given, bodyBytes: bodyBytes as number } : undefined;
 }
