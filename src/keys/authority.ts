@@ -16,6 +16,8 @@ import {
   parsePem,
 } from "#formats/x509";
 
+export { acmeParameters, certificateParameters } from "./authority/parameters.ts";
+
 /** A certificate and its key, both PEM; the key as PKCS#8 and secret. */
 export interface Credential {
   readonly certificatePem: string;

@@ -168,7 +168,7 @@ describe("the keyring behind its fence", () => {
     const files = readdirSync(keysDirectory);
     assert.deepEqual(files, [`example.org.${year}a.pem`, `example.org.${year}e.pem`]);
     for (const file of files) assert.equal(statSync(join(keysDirectory, file)).mode & 0o777, 0o600);
-    assert.equal(statSync(socket).mode & 0o777, 0o600);
+    assert.equal(statSync(socket).mode & 0o777, 0o660);
   });
 
   test("signs what the public key verifies, many at once", async () => {

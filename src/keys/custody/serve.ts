@@ -136,7 +136,8 @@ function listen(server: Server, path: string): Promise<void> {
       reject(new Misconfigured(`the keyring cannot listen at ${path}`, { cause: error }));
     });
     server.listen({ path }, () => {
-      chmodSync(path, 0o600);
+      // Who may pass the folder may knock: its owner, and as services the hub, by its group.
+      chmodSync(path, 0o660);
       resolve();
     });
   });
