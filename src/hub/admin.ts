@@ -8,23 +8,29 @@ import type { Resolver } from "#base/dns";
 import { Denied, Misconfigured, Unavailable } from "#base/errors";
 import type { Directory } from "#contracts/directory";
 import type { Keyring } from "#contracts/keyring";
-import type { AdminFault, AdminOutcome, DirectoryAdmin } from "#directory";
+import type { AdminFault, AdminOutcome, DirectoryAdmin, DirectoryFactors } from "#directory";
 import type { QueueState } from "#model/queue";
 import type { OpenStore } from "#store";
 import { backupRoutes } from "./admin-backup.ts";
 import { dkimRoutes } from "./admin-dkim.ts";
+import { factorRoutes } from "./admin-factors.ts";
 import { body, whole } from "./admin-input.ts";
 import { reportRoutes } from "./admin-reports.ts";
 import { auditRoutes, retentionRoutes } from "./admin-retention.ts";
 import { storeRoutes } from "./admin-store.ts";
 import type { Backups } from "./backups.ts";
+import type { Certificates } from "./certificates/index.ts";
+import { certificateRoutes } from "./certificates/routes.ts";
 import type { HubEvents } from "./events.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
 import type { Reports } from "./reports/index.ts";
+import type { SignIn } from "./sign-in.ts";
 
 export interface AdminPorts {
   readonly store: OpenStore;
-  readonly directory: DirectoryAdmin & Pick<Directory, "person" | "personByAddress">;
+  readonly directory: DirectoryAdmin &
+    Pick<Directory, "person" | "personByAddress"> &
+    Pick<DirectoryFactors, "factors" | "changeFactors">;
   readonly keyring: Keyring;
   readonly clock: Clock;
   /** The edge's. */
@@ -35,12 +41,14 @@ export interface AdminPorts {
   readonly figures: () => readonly object[];
   /** Ends the web sessions of an address: whoever knew the old password is out. */
   readonly signOut: (address: string) => void;
+  readonly signIn: Pick<SignIn, "sessions" | "service" | "signOut">;
   /** Wakes the queue after an administrator's act. */
   readonly queued: () => void;
   /** Destroys what was deleted, now. */
   readonly erase: () => Promise<object>;
   readonly history: LedgerHistory;
   readonly backups: Backups;
+  readonly certificates: Certificates;
   readonly reports: Reports;
 }
 
@@ -74,6 +82,7 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
     }),
   );
   peopleRoutes(app, ports, by);
+  factorRoutes(app, ports, by);
   queueRoutes(app, ports, by);
   app.get("/trace", async (c) => {
     const text = c.req.query("text");
@@ -98,6 +107,7 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
   retentionRoutes(app, ports, by);
   auditRoutes(app, ports, by);
   backupRoutes(app, ports, by);
+  certificateRoutes(app, ports, by);
   reportRoutes(app, ports, by);
   dkimRoutes(app, ports, by);
   return app;

@@ -3,6 +3,8 @@
 import { deliveryFigures, senderFigures } from "#assurance/measures";
 import { backupRow } from "./backup-row.ts";
 import type { Backups } from "./backups.ts";
+import { certificateRow } from "./certificates/console-row.ts";
+import type { Certificates, PlaceFacts } from "./certificates/index.ts";
 import type { ConsoleFacts, HealthRow } from "./console-page.ts";
 import type { Edges } from "./edges.ts";
 import type { Inside } from "./inside.ts";
@@ -13,7 +15,10 @@ export function consoleFacts(
   inside: Inside,
   edges: Edges,
   probes: Probes,
-  backups: Pick<Backups, "state">,
+  {
+    backups,
+    certificates,
+  }: { readonly backups: Pick<Backups, "state">; readonly certificates: Certificates },
 ): { status(): Promise<object>; page(): Promise<ConsoleFacts> } {
   const startedAtMs = inside.clock.nowMs();
   return {
@@ -29,6 +34,7 @@ export function consoleFacts(
         queue: await store.queue.counts(),
         store: await store.stats(),
         care: careOf(await storeFacts(inside, backups)),
+        certificates: (await certificates.show()).places.map(certificateState),
         sealed: await sealState(inside),
         delivery: deliveryFigures(inside.registry.samples()),
         senders: senderFigures([...inside.registry.samples(), ...edges.samples()]),
@@ -46,6 +52,7 @@ export function consoleFacts(
           ...(await health(inside, edges, probes, kept)),
           ...sealRows(await sealState(inside), clock.nowMs()),
           backupRow(backups.state(), clock.nowMs()),
+          certificateRow(await certificates.show()),
         ],
         legs: deliveryFigures(registry.samples()).map((one) => ({
           path: one.path,
@@ -61,6 +68,11 @@ export function consoleFacts(
       };
     },
   };
+}
+
+function certificateState({ place, served, findings }: PlaceFacts): object {
+  const until = served && { daysLeft: served.daysLeft, notAfterMs: served.notAfterMs };
+  return { place, ...until, findings };
 }
 
 async function health(

@@ -1,25 +1,25 @@
 /** Every listener of the inside, and what stands behind each. */
 
 import { rmSync } from "node:fs";
-import { createSecureContext, createServer, type TLSSocket } from "node:tls";
-import { createImapServer } from "#access/imap";
 import { deliveryFigures } from "#assurance/measures";
 import { openMetricsText } from "#base/measures";
-import type { Endpoint, Listener } from "#base/net";
-import type { Submit } from "#contracts/submission";
+import type { Listener } from "#base/net";
+import { type Certify, createCertify } from "#edge/certify";
 import type { AdminPorts } from "./admin.ts";
 import type { Backups } from "./backups.ts";
+import { type Certificates, startCertificates } from "./certificates/index.ts";
+import { openClientDoors } from "./client-doors.ts";
 import { adminApp, consoleApp, listenHttp } from "./console.ts";
 import { consoleFacts } from "./console-facts.ts";
 import type { Edges } from "./edges.ts";
-import { resolverThroughEdge } from "./egress.ts";
+import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
 import { type Inside, readText } from "./inside.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { type Probes, startProbes } from "./probes.ts";
-import { submissionServer } from "./submission.ts";
-import { type WebDoor, webService } from "./web-service.ts";
+import { type SignIn, startSignIn } from "./sign-in.ts";
+import { webService } from "./web-service.ts";
 
 /** What goes on in the store by itself, and administrators may ask of. */
 export interface Keeping {
@@ -37,101 +37,52 @@ export async function startDoors(
 ): Promise<AsyncDisposable> {
   await using opening = new AsyncDisposableStack();
   const { settings } = inside;
-  const tls = { cert: readText(settings.tls.certificate), key: readText(settings.tls.key) };
-  const web = webService(inside, outgoing.submit);
-  edges.serveWeb(web.handle);
-  opening.use(await imapDoor(inside, tls));
-  opening.use(await submissionDoor(inside, tls, outgoing.submit));
+  const { certificate: certFile, key: keyFile } = settings.tls;
+  const tls = createCertify({ ...inside, certFile, keyFile });
+  const certificates = opening.use(certificatesOf(inside, edges, tls));
+  const signIn = startSignIn(inside, edges);
+  const web = opening.use(webService(inside, outgoing.submit, signIn));
+  const clients = opening.use(await openClientDoors(inside, tls, outgoing.submit));
+  edges.serveWeb((stream) => (stream.kind === "tcp" ? clients : web).handle(stream));
   const probes = opening.use(startProbes(inside, edges));
-  const more = { probes, web, ...keeping };
+  const more = { probes, signIn, certificates, ...keeping };
   for (const door of await administrationDoors(inside, edges, outgoing, more)) opening.use(door);
   return opening.move();
 }
 
-/** Sessions under way may end their message for so long. */
-const drainMs = 20_000;
-
-interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-}
-
-function imapDoor(inside: Inside, tls: TlsFiles): Promise<Listener> {
-  const { settings, clock, random, log, registry, store, directory } = inside;
-  const imap = createImapServer({
-    store,
-    directory,
-    clock,
-    random,
-    log,
-    registry,
-    limits: settings.imap,
-    hostname: settings.hostname,
-  });
-  return tlsDoor(settings.listen.imap, tls, (socket, from) => imap.attach(socket, from));
-}
-
-async function submissionDoor(
-  inside: Inside,
-  tls: TlsFiles,
-  submit: Submit,
-): Promise<AsyncDisposable> {
-  const { settings, clock, random, log, registry, directory } = inside;
-  const { hostname, smtp: limits } = settings;
-  const context = createSecureContext({ ...tls, minVersion: "TLSv1.2" });
-  const server = submissionServer({
-    options: { hostname, limits, tls: context, clock, random, log, registry },
-    directory,
-    submit,
-  });
-  await server.listen(settings.listen.submission);
-  return { [Symbol.asyncDispose]: () => server.drain(drainMs) };
-}
-
-/** TLS from the first octet, 1.2 with AEAD or 1.3 (RFC 8314 §4.1). */
-function tlsDoor(
-  at: Endpoint,
-  tls: TlsFiles,
-  onSocket: (socket: TLSSocket, from: string) => void,
-): Promise<Listener> {
-  const server = createServer({
-    ...tls,
-    minVersion: "TLSv1.2",
-    handshakeTimeout: 10_000,
-    noDelay: true,
-  });
-  server.on("secureConnection", (socket) => {
-    const from = (socket.remoteAddress ?? "").replace(/^::ffff:/, "");
-    onSocket(socket, from);
-  });
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: at.host, port: at.port, backlog: 1024 }, () => {
-      server.removeListener("error", reject);
-      resolve({
-        endpoint: at,
-        // Open sessions are ended by their protocol's own drain or with the process.
-        [Symbol.asyncDispose]: async () => void server.close(),
-      });
-    });
+/** The way to an authority leads through the mail edge, like all that leaves. */
+function certificatesOf(inside: Inside, edges: Edges, own: Certify): Certificates {
+  const { settings, clock } = inside;
+  return startCertificates({
+    ...inside,
+    settings: settings.certificates,
+    folder: settings.folder,
+    own,
+    links: {
+      "edge-web": () => edges.web.forKind("certify"),
+      "edge-smtp": () => edges.smtp.forKind("certify"),
+    },
+    dial: (to) => dialThroughEdge(edges.smtp.forKind("dial"), to, acmeDialMs, clock),
   });
 }
+
+const acmeDialMs = 30_000;
 
 /** What administrators ask about or act on besides the store. */
 interface Administered extends Keeping {
   readonly probes: Probes;
-  readonly web: WebDoor;
+  readonly signIn: SignIn;
+  readonly certificates: Certificates;
 }
 
 async function administrationDoors(
   inside: Inside,
   edges: Edges,
   outgoing: Outgoing,
-  { probes, web, maintenance, history, backups }: Administered,
+  { probes, signIn, certificates, maintenance, history, backups }: Administered,
 ): Promise<Listener[]> {
   const { settings, registry, storeMeasures, store, clock } = inside;
-  const facts = consoleFacts(inside, edges, probes, backups);
+  const facts = consoleFacts(inside, edges, probes, { backups, certificates });
   const ports: AdminPorts = {
     ...inside,
     resolver: resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock),
@@ -139,10 +90,12 @@ async function administrationDoors(
     erase: () => maintenance.erase(),
     history,
     backups,
+    certificates,
     signOut(address) {
       const person = inside.directory.personByAddress(address);
-      if (person !== undefined) web.signOut(person.id);
+      if (person !== undefined) signIn.signOut(person.id);
     },
+    signIn,
     async metrics() {
       await storeMeasures.look(store, clock.nowMs());
       return openMetricsText(registry, edges.samples());

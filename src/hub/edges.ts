@@ -1,5 +1,6 @@
 /** The links to the edges: dialled from here, kept up, and what each edge may ask is served. */
 
+import { Unavailable } from "#base/errors";
 import { TokenBucket } from "#base/limits";
 import type { Sample } from "#base/measures";
 import type { LinkStream } from "#contracts/link";
@@ -9,6 +10,7 @@ import { answerAsked, type InboundPorts, misshapen, takeDeposit, takeSealed } fr
 import { type Inside, readText } from "./inside.ts";
 import { createJudge } from "./judge.ts";
 import { policyPusher } from "./policy-pusher.ts";
+import { webPolicyPusher } from "./publishing.ts";
 import { readRefusals, readSamples } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
 
@@ -38,6 +40,7 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
   let web: (stream: LinkStream) => void = (stream) => stream.abort("not served yet");
   let queued: () => void = () => {};
   const policy = policyPusher(inside, () => dialled.get("edge-smtp")?.forKind("policy"));
+  const webPolicy = webPolicyPusher(inside, () => dialled.get("edge-web")?.forKind("policy"));
   const inbound: InboundPorts = {
     ...inside,
     underWay: new Map(),
@@ -67,14 +70,14 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
       }
       up.add(peer.name);
       inside.events.linkUp(peer.name, up.size);
-      const first = peer.name === "edge-smtp" ? policy.push() : Promise.resolve();
+      const first = peer.name === "edge-smtp" ? policy.push() : webPolicy.push();
       void first.then(() => announce(`linked ${peer.name}`));
     });
   }
   const unsubscribe = inside.directory.onChange(() => void policy.push());
   return {
-    smtp: get(dialled, "edge-smtp"),
-    web: get(dialled, "edge-web"),
+    smtp: dialled.get("edge-smtp") ?? noEdge,
+    web: dialled.get("edge-web") ?? noEdge,
     isUp: (name) => up.has(name),
     pushPolicy: () => policy.push(),
     samples: () => [...samples.values()].flat(),
@@ -96,11 +99,15 @@ function sealingOf({ settings, keyring, clock }: Inside): Pick<InboundPorts, "se
   return arcSeal ? { sealing: { keyring, clock, domain, authservId } } : {};
 }
 
-function get(dialled: ReadonlyMap<string, DialledEdge>, name: string): DialledEdge {
-  const edge = dialled.get(name);
-  if (edge === undefined) throw new Error(`no settings for ${name}`);
-  return edge;
-}
+/** Stands for an edge that is not enrolled (yet): its link is down. */
+const noEdge: DialledEdge = {
+  forKind: () => undefined,
+  onStream() {},
+  onChange: () => () => {},
+  ready: () => Promise.reject(new Unavailable("no edge is enrolled")),
+  hurry() {},
+  async [Symbol.asyncDispose]() {},
+};
 
 function dial({ settings, clock, log }: Inside, peer: EdgePeer): DialledEdge {
   return dialEdge({

@@ -1,11 +1,11 @@
 /** The hub's way out: connections and look-ups that the edge makes on its behalf. */
 
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { Clock } from "#base/clock";
 import type { DnsAnswer, RecordData, RecordType, Resolver } from "#base/dns";
 import { Unavailable } from "#base/errors";
 import type { Endpoint } from "#base/net";
-import type { Link, LinkStream } from "#contracts/link";
+import { duplexOn, type Link, type LinkStream } from "#contracts/link";
 
 /** Beyond the time the edge was given for its own work. */
 const graceMs = 10_000;
@@ -46,44 +46,6 @@ export async function dialThroughEdge(
   duplex.destroy();
   const why = typeof answer?.refused === "string" ? answer.refused : "refused by the edge";
   throw new Unavailable(`${to.host}:${to.port}: ${why}`);
-}
-
-/** The stream's windows are the back pressure in both directions. */
-function duplexOn(stream: LinkStream): Duplex {
-  let resume: (() => void) | undefined;
-  let ended = false;
-  const duplex = new Duplex({
-    allowHalfOpen: false,
-    read() {
-      resume?.();
-      resume = undefined;
-    },
-    write(chunk: Buffer, _encoding, done) {
-      if (stream.send(chunk)) done();
-      else stream.drained().then(() => done(), done);
-    },
-    final(done) {
-      ended = true;
-      stream.end();
-      done();
-    },
-    destroy(error, done) {
-      if (!ended || error !== null) stream.abort("closed");
-      resume?.();
-      done(error);
-    },
-  });
-  stream.receive({
-    data(chunk) {
-      if (duplex.push(chunk)) return;
-      return new Promise<void>((resolve) => {
-        resume = resolve;
-      });
-    },
-    end: () => void duplex.push(null),
-    broken: (why) => void duplex.destroy(new Unavailable(why)),
-  });
-  return duplex;
 }
 
 /** The edge's resolver, asked over the link; no link is "failed", like any DNS that does not answer. */

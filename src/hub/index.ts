@@ -2,5 +2,11 @@
 
 export { backupEvents } from "./backup-events.ts";
 export { completeBackupSettings, startBackups } from "./backups.ts";
+export {
+  checkPublishedHosts,
+  completePublication,
+  type Publication,
+  publicationParameters,
+} from "./publishing.ts";
 export type { HubSettings } from "./settings.ts";
 export { startHub } from "./start.ts";

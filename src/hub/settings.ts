@@ -1,5 +1,6 @@
 /** What the hub is started with; `postern up` and `postern setup` write it, nothing else does. */
 
+import type { LoginSettings } from "#access/factors";
 import type { imapParameters } from "#access/imap";
 import type { Endpoint } from "#base/net";
 import type { Values } from "#base/parameters";
@@ -10,7 +11,9 @@ import type { storeParameters } from "#store";
 import type { backupParameters } from "#store/backup";
 import type { queueParameters } from "#transport/queue";
 import type { smtpParameters } from "#transport/smtp-server";
+import type { CertificateSettings } from "./certificates/settings.ts";
 import type { JudgingSettings } from "./judge.ts";
+import type { PublishedApplication } from "./publishing.ts";
 
 export interface EdgePeer {
   readonly name: "edge-smtp" | "edge-web";
@@ -27,6 +30,7 @@ export interface HubSettings {
   readonly folder: string;
   readonly distDirectory: string;
   readonly tls: { readonly certificate: string; readonly key: string };
+  readonly certificates: CertificateSettings;
   readonly link: {
     readonly certificate: string;
     readonly key: string;
@@ -47,6 +51,10 @@ export interface HubSettings {
     readonly imap: Endpoint;
     readonly console: Endpoint;
   };
+  /** Names that the web edge answers for, in lower case. */
+  readonly publishedHosts: readonly string[];
+  /** Applications besides Postern itself. */
+  readonly publish: readonly PublishedApplication[];
   readonly consoleTokenFile: string;
   readonly adminSocket: string;
   readonly adminSecretFile: string;
@@ -59,6 +67,8 @@ export interface HubSettings {
   readonly imap: Values<typeof imapParameters>;
   readonly queue: Values<typeof queueParameters>;
   readonly directory: Values<typeof directoryParameters>;
+  /** Its files are absolute. */
+  readonly login: LoginSettings;
   readonly store: Values<typeof storeParameters>;
   readonly backup: Values<typeof backupParameters>;
   readonly reports: Values<typeof reportParameters>;

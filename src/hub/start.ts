@@ -43,36 +43,8 @@ export async function startHub(
   log: Log,
   announce: (word: string) => void,
 ): Promise<Hub> {
-  const registry = new Registry();
-  const events = hubEvents(log, registry);
-  const measured = storeMeasures(registry);
-  const common = { clock: systemClock, random: systemRandom, log, registry };
-  const keyring = connectKeyring({ ...common, ...settings.keyring });
-  const store = await openStore({
-    ...common,
-    events: measured,
-    master: await answering(keyring),
-    disk: realDisk,
-    directory: join(settings.folder, "store"),
-    indexPath: join(settings.folder, "store/index.sqlite"),
-  });
-  const directory = await openDirectory({
-    ...common,
-    people: store.people,
-    limits: settings.directory,
-  });
-  const inside: Inside = {
-    ...common,
-    settings,
-    events,
-    measures: deliveryMeasures(registry),
-    storeMeasures: measured,
-    store,
-    directory,
-    keyring,
-    signer: await logSigner(keyring),
-    reports: reportsOf(settings, { ...common, store }),
-  };
+  const inside = await openInside(settings, log);
+  const { store, keyring } = inside;
   const edges = startEdges(inside, announce);
   const history = startHistory(inside, edges);
   const outgoing = startOutgoing(inside, edges);
@@ -95,6 +67,41 @@ export async function startHub(
       await keyring[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
+  };
+}
+
+async function openInside(settings: HubSettings, log: Log): Promise<Inside> {
+  const registry = new Registry();
+  const events = hubEvents(log, registry);
+  const measured = storeMeasures(registry);
+  const common = { clock: systemClock, random: systemRandom, log, registry };
+  const keyring = connectKeyring({ ...common, ...settings.keyring });
+  const store = await openStore({
+    ...common,
+    events: measured,
+    master: await answering(keyring),
+    disk: realDisk,
+    directory: join(settings.folder, "store"),
+    indexPath: join(settings.folder, "store/index.sqlite"),
+  });
+  const directory = await openDirectory({
+    ...common,
+    people: store.people,
+    factors: store.factors,
+    limits: settings.directory,
+    needsSecondFactor: settings.login.requireSecondFactor,
+  });
+  return {
+    ...common,
+    settings,
+    events,
+    measures: deliveryMeasures(registry),
+    storeMeasures: measured,
+    store,
+    directory,
+    keyring,
+    signer: await logSigner(keyring),
+    reports: reportsOf(settings, { ...common, store }),
   };
 }
 

@@ -1,7 +1,6 @@
 /** Joins sessions and JMAP to the web service that answers the web edge. */
 
 import { createJmap, isProblem } from "#access/jmap";
-import { createSessions } from "#access/sessions";
 import { Unavailable } from "#base/errors";
 import type { LinkStream } from "#contracts/link";
 import type { Store } from "#contracts/store";
@@ -9,37 +8,57 @@ import type { Submit } from "#contracts/submission";
 import { displayAddress } from "#identity/sender";
 import type { AccountId, MessageId } from "#model/mailbox";
 import type { Inside } from "./inside.ts";
+import { createPublisher, publishEvents } from "./publish/index.ts";
+import type { SignIn } from "./sign-in.ts";
+import type { MailServices } from "./web/autoconfig.ts";
 import { createWebService, type ShownRead, type WebJmap } from "./web/index.ts";
 
-const minuteMs = 60_000;
-const sessionTimes = {
-  idleMs: 60 * minuteMs,
-  absoluteMs: 12 * 60 * minuteMs,
-  publicIdleMs: 10 * minuteMs,
-  publicAbsoluteMs: 60 * minuteMs,
-};
-
-export interface WebDoor {
+export interface WebDoor extends Disposable {
   /** Takes streams of kind login, logout and web. */
   handle(stream: LinkStream): void;
-  /** Ends every web session of an account. */
+  /** Ends what an account has open or under way. */
   signOut(account: AccountId): void;
 }
 
-export function webService(inside: Inside, submit: Submit): WebDoor {
-  const sessions = createSessions({ clock: inside.clock, random: inside.random, ...sessionTimes });
+/** @throws Misconfigured when the authorities of a published application cannot be read */
+export function webService(inside: Inside, submit: Submit, signIn: SignIn): WebDoor {
+  const { settings, directory, clock, log, registry } = inside;
+  const { sessions, login } = signIn;
   const service = createWebService({
     jmap: webJmap(inside, submit),
     sessions,
-    directory: inside.directory,
+    directory,
+    account: signIn.account,
+    services: mailServices(inside),
     reads: (person) => shownReads(inside.store, person.id),
-    clock: inside.clock,
-    log: inside.log,
-    distDirectory: inside.settings.distDirectory,
+    clock,
+    log,
+    distDirectory: settings.distDirectory,
+  });
+  const publisher = createPublisher({
+    applications: settings.publish,
+    hosts: settings.publishedHosts,
+    sessions,
+    person: (account) => directory.person(account),
+    basic: (name, password, from) => login.basic(name, password, from),
+    postern: (stream, ask) => service.serve(stream, ask),
+    events: publishEvents(log, registry, clock),
+    clock,
   });
   return {
-    handle: (stream) => service.handle(stream),
-    signOut: (account) => void sessions.revokeAll(account),
+    handle: (stream) => (stream.kind === "web" ? publisher : login).handle(stream),
+    signOut: (account) => signIn.signOut(account),
+    [Symbol.dispose]: () => publisher[Symbol.dispose](),
+  };
+}
+
+function mailServices({ settings, directory }: Inside): MailServices {
+  const { hostname, domain, listen } = settings;
+  return {
+    hostname,
+    domain,
+    isOurDomain: (asked) => directory.isLocalDomain(asked),
+    ports: { imaps: listen.imap.port, submissions: listen.submission.port },
   };
 }
 

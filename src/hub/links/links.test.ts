@@ -5,7 +5,14 @@ import { systemClock } from "#base/clock";
 import { silentLog } from "#base/log";
 import { simulatedNet } from "#base/net-sim";
 import { seededRandom } from "#base/random";
-import { exchangeHello, type Link, type LinkClass, linkProtocol, muxOver } from "#contracts/link";
+import {
+  exchangeHello,
+  type Link,
+  type LinkClass,
+  linkProtocol,
+  linkVersion,
+  muxOver,
+} from "#contracts/link";
 import { type DialledEdge, type DialOptions, dialEdge, retryDelayMs } from "#hub/links";
 import { party } from "../../../tests/kit/certificate.ts";
 
@@ -28,7 +35,7 @@ async function world(change: Partial<DialOptions> = {}, edgeHas = edge) {
   server.on("tlsClientError", () => {});
   const greet = async (socket: tls.TLSSocket): Promise<void> => {
     socket.on("error", () => {});
-    const own = { version: 1, linkClass: "prompt", nonce: "a".repeat(32) } as const;
+    const own = { version: linkVersion - 1, linkClass: "prompt", nonce: "a".repeat(32) } as const;
     const hello = await exchangeHello(socket, own, systemClock, 2000).catch(() => undefined);
     if (hello === undefined) return;
     const link = muxOver(socket, "opener-even", { peer: "hub" });
@@ -58,8 +65,8 @@ describe("dialEdge()", () => {
     dialled.onStream((stream) => stream.answer({ committed: true }));
     await dialled.ready(3000);
     assert.equal(dialled.forKind("policy")?.peer, "edge-smtp");
-    // This edge says that it speaks version 1: it would cut the link over a kind it does not know.
-    assert.equal(dialled.forKind("witness"), undefined);
+    // This edge is one version behind: it would cut the link over a kind it does not know.
+    assert.equal(dialled.forKind("certify"), undefined);
     const answer = dialled.forKind("policy")?.open("policy", {}, { end: {} }).answered;
     assert.deepEqual(await answer, { version: 1 });
     while (ups.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -63,7 +63,6 @@ export function openAssets(directory: string): Assets {
 
 /** Hashed files never change under their name; the document is asked for each time. */
 function send(asset: Asset, hashed: boolean, exchange: Exchange): void {
-  const { headers } = exchange.ask;
   const caching = hashed ? "private, max-age=31536000, immutable" : "no-store";
   const common = {
     "content-type": asset.type,
@@ -72,11 +71,11 @@ function send(asset: Asset, hashed: boolean, exchange: Exchange): void {
     etag: asset.etag,
     vary: "accept-encoding",
   };
-  if (hashed && headers["if-none-match"] === asset.etag) {
+  if (hashed && exchange.header("if-none-match") === asset.etag) {
     exchange.answer(304, common);
     return;
   }
-  const zipped = /\bgzip\b/.test(headers["accept-encoding"] ?? "") ? asset.gzip : undefined;
+  const zipped = /\bgzip\b/.test(exchange.header("accept-encoding") ?? "") ? asset.gzip : undefined;
   const coding: Record<string, string> = zipped === undefined ? {} : { "content-encoding": "gzip" };
   exchange.answer(200, { ...common, ...coding }, zipped ?? asset.plain);
 }

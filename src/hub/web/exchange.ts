@@ -2,29 +2,34 @@
 
 import { Unavailable } from "#base/errors";
 import type { LinkStream } from "#contracts/link";
-import type { WebRequest } from "#contracts/web";
+import type { HeaderList, WebRefusal, WebRequest, WebResponse } from "#contracts/web";
 
 export interface Exchange {
   readonly ask: WebRequest;
   /** Segments of the path; the last is "" behind a closing slash. */
   readonly segments: readonly string[];
   readonly query: URLSearchParams;
+  /** Of the request, by lower-case name; the first when it comes again. */
+  header(name: string): string | undefined;
   /** Octets of the body, once. */
   readonly body: AsyncIterable<Buffer>;
   /** Resolves when the client is gone. */
   readonly gone: Promise<string>;
   answer(status: number, headers: Readonly<Record<string, string>>, body?: Uint8Array): void;
   json(status: number, value: unknown): void;
+  /** No answer of the application: the edge makes one. */
+  refuse(refused: WebRefusal): void;
   stream(
     status: number,
     headers: Readonly<Record<string, string>>,
     body: AsyncIterable<Uint8Array>,
+    bodyBytes?: number,
   ): Promise<void>;
   abort(why: string): void;
 }
 
 /** Must be called in the turn that the stream arrived in: nothing of it may be missed. */
-export function exchangeOn(stream: LinkStream): Exchange | undefined {
+export function exchangeOn(stream: LinkStream, ask: WebRequest): Exchange | undefined {
   const body = new Body();
   const gone = Promise.withResolvers<string>();
   stream.receive({
@@ -35,23 +40,22 @@ export function exchangeOn(stream: LinkStream): Exchange | undefined {
       gone.resolve(why);
     },
   });
-  const ask = webRequest(stream.header);
-  if (ask === undefined) {
+  const [path = "", query = ""] = ask.target.split("?", 2);
+  const segments = segmentsOf(path);
+  if (segments === undefined || !methods.has(ask.method)) {
     stream.abort("malformed request");
     return undefined;
   }
-  const [path = "", query = ""] = ask.target.split("?", 2);
   const head = ask.method === "HEAD";
   const exchange: Exchange = {
     ask,
-    segments: path.slice(1).split("/").map(decodeURIComponent),
+    segments,
     query: new URLSearchParams(query),
+    header: (name) => ask.headers.find(([field]) => field === name)?.[1],
     body,
     gone: gone.promise,
     answer(status, headers, content) {
-      const length: Record<string, string> =
-        status === 204 || status === 304 ? {} : { "content-length": String(content?.length ?? 0) };
-      stream.answer({ status, headers: { ...length, ...headers } });
+      answerHead(stream, status, headers, content?.length ?? 0);
       if (content === undefined || head) stream.end();
       else void sendAll(stream, content);
     },
@@ -60,8 +64,12 @@ export function exchangeOn(stream: LinkStream): Exchange | undefined {
       const content = Buffer.from(JSON.stringify(value));
       exchange.answer(status, { "content-type": type, "cache-control": "no-store" }, content);
     },
-    async stream(status, headers, content) {
-      stream.answer({ status, headers });
+    refuse(refused) {
+      stream.answer({ refused } satisfies WebResponse);
+      stream.end();
+    },
+    async stream(status, headers, content, bodyBytes) {
+      answerHead(stream, status, headers, bodyBytes);
       if (!head) {
         for await (const chunk of content) if (!stream.send(chunk)) await stream.drained();
       }
@@ -84,37 +92,29 @@ async function sendAll(stream: LinkStream, content: Uint8Array): Promise<void> {
   }
 }
 
-/** The edge is checked like anybody else: it may be owned. */
-function webRequest(header: unknown): WebRequest | undefined {
-  if (typeof header !== "object" || header === null) return undefined;
-  const { method, target, headers, session, clientAddress, host } = header as Partial<WebRequest>;
-  const methodFits = method === "GET" || method === "HEAD" || method === "POST";
-  if (!methodFits || typeof target !== "string" || typeof host !== "string") return undefined;
-  if (!/^\/[\x21-\x7e]{0,4095}$/.test(target) || /%(?![0-9A-Fa-f]{2})/.test(target)) {
-    return undefined;
-  }
-  if (typeof clientAddress !== "string" || clientAddress.length > 64) return undefined;
-  if (!/^[a-z0-9.:[\]-]{1,270}$/.test(host)) return undefined;
-  if (session !== undefined && !/^[A-Za-z0-9_-]{16,256}$/.test(String(session))) return undefined;
-  if (typeof headers !== "object" || headers === null) return undefined;
-  if (!Object.values(headers).every((value) => typeof value === "string")) return undefined;
-  if (!decodable(target)) return undefined;
-  return {
-    method,
-    target,
-    headers,
-    clientAddress,
-    host,
-    ...(session !== undefined && { session }),
-  };
+function answerHead(
+  stream: LinkStream,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  bodyBytes?: number,
+): void {
+  const fields: HeaderList = Object.entries(headers);
+  stream.answer({
+    status,
+    headers: fields,
+    ...(bodyBytes !== undefined && { bodyBytes }),
+  } satisfies WebResponse);
 }
 
-function decodable(target: string): boolean {
+/** What our own application knows. */
+const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST"]);
+
+/** @returns undefined when an escape is none, or stands for no UTF-8 */
+function segmentsOf(path: string): readonly string[] | undefined {
   try {
-    decodeURIComponent(target.split("?")[0] ?? "");
-    return true;
+    return path.slice(1).split("/").map(decodeURIComponent);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -1,12 +1,13 @@
-/** The inside's web service: answers login, logout and web streams that an edge brings. */
+/** Postern's own application behind the web edge: webmail, JMAP, and what needs no login. */
 
 import type { Clock } from "#base/clock";
 import { Full, Unavailable } from "#base/errors";
 import type { Log } from "#base/log";
 import type { Directory, Person } from "#contracts/directory";
 import type { LinkStream } from "#contracts/link";
-import type { WebLogin, WebLoginOutcome } from "#contracts/web";
+import type { WebRequest } from "#contracts/web";
 import { type Assets, openAssets } from "./assets.ts";
+import { anonymousBodyMaxBytes, answerAnonymous, type MailServices } from "./autoconfig.ts";
 import { pushEvents } from "./events.ts";
 import { BodyRoom, type Exchange, exchangeOn, wholeBody } from "./exchange.ts";
 import { countRemote, showMessage } from "./message-view.ts";
@@ -17,7 +18,11 @@ export type * from "./ports.ts";
 export interface WebServiceDeps {
   readonly jmap: WebJmap;
   readonly sessions: WebSessions;
-  readonly directory: Pick<Directory, "login" | "person">;
+  readonly directory: Pick<Directory, "person">;
+  /** Everything below /session and /account; it looks for the session itself. */
+  readonly account: (exchange: Exchange) => Promise<void>;
+  /** What mail clients are told of us. */
+  readonly services: MailServices;
   /** Who else has read the person's mail, newest first. */
   readonly reads: (person: Person) => Promise<readonly ShownRead[]>;
   readonly clock: Clock;
@@ -27,10 +32,12 @@ export interface WebServiceDeps {
 }
 
 export interface WebService {
-  login(login: WebLogin): Promise<WebLoginOutcome>;
-  logout(session: string): void;
-  /** Takes streams of kind login, logout and web; call it in the turn they arrive in. */
-  handle(stream: LinkStream): void;
+  /**
+   * Answers a request for "postern"; call it in the turn that the stream arrives in.
+   *
+   * @param ask the stream's header, as it was read
+   */
+  serve(stream: LinkStream, ask: WebRequest): void;
 }
 
 /** maxSizeRequest of RFC 8620 §2 is below this. */
@@ -39,52 +46,15 @@ const apiMaxBytes = 10_000_000;
 const apiBodiesMaxBytes = 40_000_000;
 
 export function createWebService(deps: WebServiceDeps): WebService {
-  const { sessions, directory, log } = deps;
   const assets = openAssets(deps.distDirectory);
   const room = new BodyRoom(apiBodiesMaxBytes);
-  const service: WebService = {
-    async login({ name, password, publicComputer, clientAddress }) {
-      const outcome = await directory.login(name, password, "web", clientAddress);
-      if (!outcome.ok) return outcome;
-      const issued = sessions.issue(outcome.person.id, { publicComputer, clientAddress });
-      const idleSeconds = Math.floor(issued.idleMs / 1000);
-      const absoluteSeconds = Math.floor(issued.absoluteMs / 1000);
-      return { ok: true, session: issued.handle, idleSeconds, absoluteSeconds };
-    },
-    logout: (session) => void sessions.revoke(session),
-    handle(stream) {
-      if (stream.kind === "web") {
-        const exchange = exchangeOn(stream);
-        if (exchange !== undefined)
-          void guarded(exchange, log, () => serve(deps, { assets, room }, exchange));
-      } else if (stream.kind === "login") void answerLogin(service, stream, log);
-      else if (stream.kind === "logout") {
-        const { session } = (stream.header ?? {}) as { session?: unknown };
-        if (typeof session === "string") service.logout(session);
-      } else stream.abort("not served here");
+  return {
+    serve(stream, ask) {
+      const exchange = exchangeOn(stream, ask);
+      if (exchange === undefined) return;
+      void guarded(exchange, deps.log, () => serve(deps, { assets, room }, exchange));
     },
   };
-  return service;
-}
-
-async function answerLogin(service: WebService, stream: LinkStream, log: Log): Promise<void> {
-  const login = webLogin(stream.header);
-  if (login === undefined) return stream.abort("malformed login");
-  try {
-    stream.answer(await service.login(login));
-    stream.end();
-  } catch (error) {
-    if (!(error instanceof Unavailable)) log.write("error", "web.login-failed", named(error));
-    stream.abort("no answer");
-  }
-}
-
-function webLogin(header: unknown): WebLogin | undefined {
-  const { name, password, publicComputer, clientAddress } = (header ?? {}) as Partial<WebLogin>;
-  const texts = [name, password, clientAddress];
-  if (!texts.every((text) => typeof text === "string" && text.length <= 1024)) return undefined;
-  if (typeof publicComputer !== "boolean") return undefined;
-  return header as WebLogin;
 }
 
 /** The border of the service: what was thrown becomes a status, and nothing of it leaves. */
@@ -121,25 +91,58 @@ interface Kept {
 }
 
 async function serve(deps: WebServiceDeps, kept: Kept, exchange: Exchange): Promise<void> {
+  if (exchange.ask.anonymous) return serveAnybody(deps, kept.room, exchange);
+  const [area, ...rest] = exchange.segments;
+  if (area === "session" || area === "account") return deps.account(exchange);
   const handle = exchange.ask.session ?? "";
   // What the application asks by itself does not keep a session alive.
   const background = exchange.query.get("background") === "1" || exchange.segments[1] === "events";
   const look = (quietly: boolean): Person | undefined => {
     const { sessions, directory } = deps;
-    const found = quietly && sessions.peek ? sessions.peek(handle) : sessions.touch(handle);
+    const found = quietly ? sessions.peek(handle) : sessions.touch(handle);
     return found && directory.person(found.account);
   };
   const person = look(background);
-  if (person === undefined) return exchange.answer(401, {});
-  // Without `peek` a beat would keep the session alive for ever, so it is not looked at.
-  const stillValid = (): boolean => deps.sessions.peek === undefined || look(true) !== undefined;
-  const [area, ...rest] = exchange.segments;
-  const visit: Visit = { person, rest, exchange, stillValid };
+  if (person === undefined) return serveEnrolling(deps, kept.assets, exchange);
+  const visit: Visit = { person, rest, exchange, stillValid: () => look(true) !== undefined };
   if (area === "mail") return serveMail(deps, kept.assets, visit);
   if (area === "jmap") return serveJmap(deps, kept.room, visit);
   if (area === ".well-known") return serveJmap(deps, kept.room, { ...visit, rest: ["session"] });
   notFound(exchange);
 }
+
+/** Who must enrol a second factor first gets the pages to do it on, and nothing else. */
+function serveEnrolling(
+  { sessions }: Pick<WebServiceDeps, "sessions">,
+  assets: Assets,
+  exchange: Exchange,
+): void {
+  if (sessions.peek(exchange.ask.session ?? "", "enrolling") === undefined) {
+    return exchange.refuse("session");
+  }
+  const [area, ...rest] = exchange.segments;
+  const isPage = area === "mail" && assets.serve(rest.join("/"), exchange);
+  if (!isPage) exchange.refuse("not-allowed");
+}
+
+/** For whom it is does not matter: no session is looked at. */
+async function serveAnybody(
+  { services }: Pick<WebServiceDeps, "services">,
+  room: BodyRoom,
+  exchange: Exchange,
+): Promise<void> {
+  const { method, target, clientAddress } = exchange.ask;
+  const octets =
+    method === "POST"
+      ? await wholeBody(exchange.body, anonymousBodyMaxBytes, room, clientAddress)
+      : nothing;
+  if (octets === undefined) return tooLarge(exchange);
+  const found = answerAnonymous({ method, target, body: octets.toString("utf8") }, services);
+  if (found === undefined) return notFound(exchange);
+  exchange.answer(found.status, Object.fromEntries(found.headers), Buffer.from(found.body));
+}
+
+const nothing = Buffer.alloc(0);
 
 async function serveMail(
   { jmap, reads }: Pick<WebServiceDeps, "jmap" | "reads">,
@@ -164,7 +167,7 @@ async function serveJmap(
   { person, rest, exchange, stillValid }: Visit,
 ): Promise<void> {
   const [kind = "", account = "", blobId = "", name = ""] = rest;
-  const { method, host, headers } = exchange.ask;
+  const { method, host } = exchange.ask;
   const posted = method === "POST";
   if (kind === "session" && !posted) {
     return exchange.json(200, await jmap.session(person, `https://${host}`));
@@ -180,7 +183,7 @@ async function serveJmap(
   }
   if (account !== person.id) return notFound(exchange);
   if (kind === "upload" && posted) {
-    const type = headers["content-type"] ?? "application/octet-stream";
+    const type = exchange.header("content-type") ?? "application/octet-stream";
     const answer = await jmap.upload(person, account, type, exchange.body);
     return exchange.json(answer.status, answer.body);
   }
@@ -202,12 +205,12 @@ async function sendBlob(found: WebDownload, name: string, exchange: Exchange): P
     200,
     {
       "content-type": "application/octet-stream",
-      "content-length": String(found.sizeBytes),
       "content-disposition": `attachment; filename="${ascii}"; filename*=UTF-8''${star}`,
       "content-security-policy": "default-src 'none'; sandbox",
       "cache-control": "no-store",
     },
     found.octets,
+    found.sizeBytes,
   );
 }
 

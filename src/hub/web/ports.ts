@@ -1,13 +1,10 @@
 /** What the web service needs of the rooms it joins: sessions and JMAP, each by its few calls. */
 
-import type { Session, Sessions } from "#access/sessions";
+import type { Sessions } from "#access/sessions";
 import type { Person } from "#contracts/directory";
 import type { MessageId } from "#model/mailbox";
 
-export interface WebSessions extends Pick<Sessions, "issue" | "touch" | "revoke"> {
-  /** As `touch`, without putting off the idle time-out; where missing, everything puts it off. */
-  peek?(handle: string): Session | undefined;
-}
+export type WebSessions = Pick<Sessions, "touch" | "peek">;
 
 export interface WebDownload {
   readonly type: string;

@@ -1,0 +1,158 @@
+/** The connections to one application: kept while they are used, bounded, each request in its turn. */
+
+import type { Clock, Timer } from "#base/clock";
+import { type Asker, Connection, type ConnectionPort, type Why } from "./connection.ts";
+import type { Dial } from "./dial.ts";
+
+/** A request that waits for a connection, or has one. */
+export interface Request extends Asker {
+  readonly isOver: boolean;
+  /** Since when it waits for the pool. */
+  readonly sinceMs: number;
+  /** Called once for each connection that it is given. */
+  begin(connection: Connection): void;
+}
+
+export interface PoolLimits {
+  readonly maxConnections: number;
+  readonly connectTimeoutMs: number;
+  readonly answerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** No time-out is finer. */
+const sweepEveryMs = 1000;
+/** More would wait in vain. */
+const waitingMaxCount = 1024;
+
+export class Pool implements ConnectionPort {
+  readonly #dial: Dial;
+  readonly #limits: PoolLimits;
+  readonly #clock: Clock;
+  readonly #all = new Set<Connection>();
+  /** The one used last at the end: it is the least likely to be stale. */
+  readonly #idle: Connection[] = [];
+  #dialling = 0;
+  #waiting: Request[] = [];
+  #timer: Timer | undefined;
+
+  constructor(dial: Dial, limits: PoolLimits, clock: Clock) {
+    this.#dial = dial;
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.tickMs();
+  }
+
+  /** @param fresh not one that has been used: such a one failed already */
+  ask(request: Request, fresh = false): void {
+    this.#timer ??= this.#clock.after(sweepEveryMs, () => this.#sweep());
+    const connection = fresh ? undefined : this.#takeIdle();
+    if (connection !== undefined) return begin(connection, request);
+    if (this.#waiting.length >= waitingMaxCount) {
+      return request.failed("too-busy", "too many requests wait", false);
+    }
+    this.#waiting.push(request);
+    this.#dialForWaiting(fresh);
+  }
+
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || connection.phase === "idle") return connection;
+    }
+  }
+
+  /** @param makeRoom an idle connection gives way where there is no room for a fresh one */
+  #dialForWaiting(makeRoom: boolean): void {
+    if (this.#dialling >= this.#waiting.length) return;
+    if (this.#all.size >= this.#limits.maxConnections) {
+      if (!makeRoom) return;
+      const oldest = this.#idle.shift();
+      if (oldest === undefined) return;
+      this.#drop(oldest);
+    }
+    this.#dialling += 1;
+    this.#all.add(new Connection(this.#dial(), this));
+  }
+
+  #drop(connection: Connection): void {
+    this.#all.delete(connection);
+    connection.destroy();
+  }
+
+  // ConnectionPort.
+
+  opened(): void {
+    this.#dialling -= 1;
+  }
+
+  ready(connection: Connection): void {
+    for (;;) {
+      const request = this.#waiting.shift();
+      if (request === undefined) break;
+      if (!request.isOver) return begin(connection, request);
+    }
+    this.#idle.push(connection);
+  }
+
+  gone(connection: Connection): void {
+    const wasOurs = this.#all.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    if (wasOurs) this.#dialForWaiting(false);
+  }
+
+  /** Fails one request for each connection that did not come about: none waits for ever. */
+  unreached(connection: Connection, why: Why, detail: string): void {
+    this.#dialling -= 1;
+    this.#all.delete(connection);
+    for (;;) {
+      const request = this.#waiting.shift();
+      if (request === undefined) return;
+      if (request.isOver) continue;
+      request.failed(why, detail, false);
+      break;
+    }
+    this.#dialForWaiting(false);
+  }
+
+  #sweep(): void {
+    const nowMs = this.nowMs();
+    const { connectTimeoutMs, answerTimeoutMs, idleTimeoutMs } = this.#limits;
+    for (const connection of this.#all) {
+      const ageMs = nowMs - connection.sinceMs;
+      if (connection.phase === "idle") {
+        if (ageMs >= Math.min(idleTimeoutMs, connection.keepsForMs)) connection.destroy();
+      } else if (connection.phase === "dialling") {
+        if (ageMs >= connectTimeoutMs) connection.destroy();
+      } else if (connection.phase === "head" && ageMs >= answerTimeoutMs) {
+        connection.fail("too-late", `no answer in ${Math.round(ageMs)} ms`);
+      } else connection.look();
+    }
+    const late = this.#waiting.filter(({ isOver, sinceMs }) => {
+      return !isOver && nowMs - sinceMs >= answerTimeoutMs;
+    });
+    this.#waiting = this.#waiting.filter((request) => !request.isOver && !late.includes(request));
+    for (const request of late) request.failed("too-busy", "no connection came free", false);
+    this.#timer =
+      this.#all.size + this.#waiting.length > 0
+        ? this.#clock.after(sweepEveryMs, () => this.#sweep())
+        : undefined;
+  }
+
+  /** Ends whatever is under way. */
+  close(): void {
+    this.#timer?.cancel();
+    for (const request of this.#waiting.splice(0))
+      request.failed("cut-off", "the hub stops", false);
+    for (const connection of this.#all) connection.fail("cut-off", "the hub stops");
+  }
+}
+
+function begin(connection: Connection, request: Request): void {
+  connection.begin(request);
+  request.begin(connection);
+}

@@ -1,0 +1,120 @@
+/** Who somebody is at the web front: sessions, logins, and what people do about both. */
+
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
+import type { LoginSettings } from "#access/factors";
+import { type OidcProvider, oidcProvider } from "#access/oidc";
+import { createSessions, type Sessions } from "#access/sessions";
+import type { Clock } from "#base/clock";
+import { Misconfigured, Unavailable } from "#base/errors";
+import type { Endpoint } from "#base/net";
+import type { AccountId } from "#model/mailbox";
+import type { Edges } from "./edges.ts";
+import { dialThroughEdge } from "./egress.ts";
+import { type Inside, readText } from "./inside.ts";
+import {
+  createLogin,
+  type Login,
+  type ProviderWay,
+  providerFetch,
+  SelfService,
+} from "./login/index.ts";
+import { accountDoor } from "./web/account.ts";
+import type { Exchange } from "./web/exchange.ts";
+
+export interface SignIn {
+  readonly sessions: Sessions;
+  readonly login: Login;
+  readonly service: SelfService;
+  /** Everything below /session and /account. */
+  readonly account: (exchange: Exchange) => Promise<void>;
+  /** Ends what an account has open or under way. */
+  signOut(account: AccountId): void;
+}
+
+const minuteMs = 60_000;
+
+/** @throws Misconfigured when the provider's settings cannot hold together */
+export function startSignIn(inside: Inside, edges: Pick<Edges, "smtp">): SignIn {
+  const { clock, random, log, directory, settings } = inside;
+  const times = settings.login;
+  const sessions = createSessions({
+    clock,
+    random,
+    idleMs: times.idleMinutes * minuteMs,
+    absoluteMs: times.absoluteHours * 60 * minuteMs,
+    publicIdleMs: times.publicIdleMinutes * minuteMs,
+    publicAbsoluteMs: times.publicAbsoluteMinutes * minuteMs,
+    keepPasswords: settings.publish.some(({ signOn }) => signOn === "basic"),
+  });
+  const provider = providerOf(times, clock, (to, timeoutMs) =>
+    times.oidcDirect
+      ? dialDirectly(to, timeoutMs)
+      : dialThroughEdge(edges.smtp.forKind("dial"), to, timeoutMs, clock),
+  );
+  const login = createLogin({
+    ...{ directory, sessions, settings: times, clock, random, log },
+    hosts: () => settings.publishedHosts,
+    ...(provider !== undefined && { provider }),
+  });
+  const issuer = settings.hostname;
+  const service = new SelfService({ sessions, directory, login, issuer, clock, random });
+  const nowMs = (): number => clock.nowMs();
+  return {
+    sessions,
+    login,
+    service,
+    account: accountDoor({ sessions, directory, service, settings: times, nowMs }),
+    signOut(account) {
+      sessions.revokeAll(account);
+      login.forget(account);
+    },
+  };
+}
+
+function providerOf(
+  settings: LoginSettings,
+  clock: Clock,
+  dial: ProviderWay["dial"],
+): OidcProvider | undefined {
+  const { oidcIssuer: issuer, oidcClientId: clientId, oidcClaim: claim } = settings;
+  if (issuer === "") return undefined;
+  if (URL.parse(issuer)?.protocol !== "https:") {
+    throw new Misconfigured(`login.oidcIssuer: "${issuer}" is not https`);
+  }
+  if (clientId === "" || settings.oidcSecretFile === "") {
+    throw new Misconfigured("login.oidcIssuer needs login.oidcClientId and login.oidcSecretFile");
+  }
+  const way: ProviderWay = {
+    dial,
+    clock,
+    ...(settings.oidcCaFile !== "" && { authorities: fileOf(settings, "oidcCaFile") }),
+  };
+  const clientSecret = fileOf(settings, "oidcSecretFile").trim();
+  return oidcProvider({ issuer, clientId, clientSecret, claim, fetch: providerFetch(way) });
+}
+
+function fileOf(settings: LoginSettings, key: "oidcCaFile" | "oidcSecretFile"): string {
+  try {
+    return readText(settings[key]);
+  } catch (cause) {
+    throw new Misconfigured(`login.${key}: ${settings[key]} cannot be read`, { cause });
+  }
+}
+
+/** A provider that stands inside. */
+function dialDirectly({ host, port }: Endpoint, timeoutMs: number): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, timeout: timeoutMs });
+    const fail = (why: string, cause?: unknown): void => {
+      socket.destroy();
+      reject(new Unavailable(`${host}:${port}: ${why}`, { cause }));
+    };
+    socket.once("connect", () => {
+      socket.setTimeout(0);
+      resolve(socket);
+    });
+    socket.once("timeout", () => fail("no answer in time"));
+    socket.once("error", (error) => fail(error.message, error));
+  });
+}
