@@ -16,7 +16,7 @@ export const manifest: Manifest = {
   listens: ["smtp", "link (mutual TLS 1.3, dialled by the hub)"],
   dials: ["DNS", "port 25 of other mail servers, for the hub"],
   reads: ["its folder", "/etc/resolv.conf", "/etc/hosts"],
-  writes: ["policy.snapshot, spool, witness.head and witness.keys in its folder"],
+  writes: ["policy.snapshot, spool, witness.head, witness.keys and its tls files in its folder"],
   secrets: ["TLS key of the MX name", "link key", "keys of the witness"],
   standards: ["RFC 5321", "RFC 3207", "RFC 7208", "RFC 2034", "RFC 3030", "RFC 8446"],
   mayReach: ["edge", "identity", "policy", "transport"],

@@ -7,6 +7,7 @@ import { runProgram } from "#base/program";
 import { systemRandom } from "#base/random";
 import type { Manifest } from "#contracts/manifest";
 import { openLinks } from "#edge/link";
+import { publishTcp } from "#edge/tcp";
 import { startEdgeWeb } from "#edge/web";
 
 export const manifest: Manifest = {
@@ -14,13 +15,17 @@ export const manifest: Manifest = {
   purpose: "publishes listed paths over HTTPS, shows the login form, and parses no mail",
   zone: "dmz",
   trusts: "the inside that dials it with the pinned certificate; nobody else",
-  listens: ["https", "link (mutual TLS 1.3, dialled by the hub)"],
+  listens: [
+    "https",
+    "imaps, pop3s, submissions where published (ciphertext, passed inside)",
+    "link (mutual TLS 1.3, dialled by the hub)",
+  ],
   dials: [],
   reads: ["its folder"],
-  writes: [],
+  writes: ["its tls files in its folder"],
   secrets: ["TLS key of the web name", "link key"],
-  standards: ["RFC 9110", "RFC 9112", "RFC 6265", "RFC 6797", "RFC 8446"],
-  mayReach: ["edge/link", "edge/web", "proxy"],
+  standards: ["RFC 9110", "RFC 9112", "RFC 9113", "RFC 6265", "RFC 6797", "RFC 8446"],
+  mayReach: ["edge/certify", "edge/link", "edge/signed-policy", "edge/tcp", "edge/web", "proxy"],
   fence: "permission",
 };
 
@@ -30,9 +35,11 @@ if (import.meta.main) {
     const common = { clock: systemClock, log, registry: new Registry() };
     const links = await openLinks(settings.link, { ...common, random: systemRandom });
     const web = await startEdgeWeb(settings, { ...common, links });
+    const clients = await publishTcp(settings.tcp, { ...common, links });
     announce("ready");
     return {
       async [Symbol.asyncDispose]() {
+        await clients[Symbol.asyncDispose]();
         await web[Symbol.asyncDispose]();
         await links[Symbol.asyncDispose]();
       },

@@ -25,28 +25,51 @@ const node = join(root, "node_modules/.bin/node");
 const debianPackages = [
   ["chromium", "/usr/bin/chromium"],
   ["curl", "/usr/bin/curl"],
+  ["dovecot-imapd", "/usr/lib/dovecot/imap"],
   ["fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"],
   ["iproute2", "/usr/bin/ss"],
+  ["libcharon-extra-plugins", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so"],
+  ["libstrongswan-standard-plugins", "/usr/lib/ipsec/plugins/libstrongswan-gcm.so"],
   ["libxml2-utils", "/usr/bin/xmllint"],
   ["memcached", "/usr/bin/memcached"],
   ["mutt", "/usr/bin/mutt"],
+  ["nftables", "/usr/sbin/nft"],
+  ["nghttp2-client", "/usr/bin/h2load"],
+  ["nginx-light", "/usr/sbin/nginx"],
   ["opendkim", "/usr/sbin/opendkim"],
   ["opensc", "/usr/bin/pkcs11-tool"],
   ["openssl", "/usr/bin/openssl"],
+  ["pebble", "/usr/bin/pebble"],
+  ["php-cli", "/usr/bin/php"],
   ["postfix", "/usr/sbin/postfix"],
   ["python3-cryptography", "/usr/lib/python3/dist-packages/cryptography/__init__.py"],
   ["python3-dkim", "/usr/lib/python3/dist-packages/dkim/__init__.py"],
   ["python3-nacl", "/usr/lib/python3/dist-packages/nacl/__init__.py"],
   ["python3-spf", "/usr/lib/python3/dist-packages/spf.py"],
+  ["roundcube-core", "/usr/share/roundcube/index.php"],
+  ["roundcube-sqlite3", "/usr/share/doc/roundcube-sqlite3"],
   ["rspamd", "/usr/bin/rspamd"],
   ["softhsm2", "/usr/bin/softhsm2-util"],
   ["spamassassin", "/usr/share/spamassassin/20_body_tests.cf"],
   ["spamd", "/usr/sbin/spamd"],
+  ["strongswan-charon", "/usr/lib/ipsec/charon"],
+  ["strongswan-swanctl", "/usr/sbin/swanctl"],
   ["swaks", "/usr/bin/swaks"],
   ["swift-account", "/usr/bin/swift-account-server"],
   ["swift-container", "/usr/bin/swift-container-server"],
   ["swift-object", "/usr/bin/swift-object-server"],
   ["swift-proxy", "/usr/bin/swift-proxy-server"],
+  ["testssl.sh", "/usr/bin/testssl"],
+  ["wireguard-go", "/usr/bin/wireguard-go"],
+  ["wireguard-tools", "/usr/bin/wg"],
+];
+
+/** What only the measurements stand beside. */
+const benchPackages = [
+  ["apache2", "/usr/sbin/apache2"],
+  ["caddy", "/usr/bin/caddy"],
+  ["haproxy", "/usr/sbin/haproxy"],
+  ["wrk", "/usr/bin/wrk"],
 ];
 
 /** One folder of a package that would bring well over a hundred others with it (docs/decisions/0020). */
@@ -62,7 +85,7 @@ const jobs = {
   test: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
   ok: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
   check: { run: ["tools/check.ts"] },
-  bench: { build: true, debian: true, run: ["bench/index.ts"] },
+  bench: { build: true, debian: true, bench: true, run: ["bench/index.ts"] },
   install: { build: true },
 };
 
@@ -132,8 +155,8 @@ function buildWebmail() {
   });
 }
 
-function installDebianPackages() {
-  const missing = debianPackages.filter(([, proof]) => !existsSync(proof)).map(([name]) => name);
+function installDebianPackages(packages) {
+  const missing = packages.filter(([, proof]) => !existsSync(proof)).map(([name]) => name);
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) {
     say(`The tests need these Debian packages: ${missing.join(" ")}`);
@@ -144,10 +167,23 @@ function installDebianPackages() {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
   const quiet = { cwd: root, env, stdio: "ignore" };
-  // A machine whose package lists are fresh needs no update; others do.
-  if (spawnSync("apt-get", install, quiet).status === 0) return;
-  must("apt-get", ["update", "-qq"], { env });
-  must("apt-get", install, { env });
+  withoutServices(() => {
+    // A machine whose package lists are fresh needs no update; others do.
+    if (spawnSync("apt-get", install, quiet).status === 0) return;
+    must("apt-get", ["update", "-qq"], { env });
+    must("apt-get", install, { env });
+  });
+}
+
+/** Tests start what they drive themselves: no package shall start a service of this machine. */
+function withoutServices(work) {
+  const policy = "/usr/sbin/policy-rc.d"; // asked by every package's scripts (invoke-rc.d(8))
+  if (existsSync(policy)) return work();
+  const remove = () => rmSync(policy, { force: true });
+  process.once("exit", remove);
+  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  work();
+  remove();
 }
 
 /** Without it the tests that read it are skipped, and say so. */
@@ -204,6 +240,6 @@ if (job === undefined) {
 }
 installPackages();
 if (job.build) buildWebmail();
-if (job.debian) installDebianPackages();
+if (job.debian) installDebianPackages([...debianPackages, ...(job.bench ? benchPackages : [])]);
 if (job.mail) fetchRealMail();
 if (job.run) handOver([join(root, job.run[0]), ...job.run.slice(1), ...rest]);

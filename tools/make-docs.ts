@@ -52,8 +52,8 @@ function processesPage(all: readonly Manifest[]): string {
 
 ${made}
 
-\`postern up\` starts every program below as its own process; \`postern NAME\` starts one alone, for a
-service manager. Each page section is the program's manifest (programs/NAME.ts), which the start
+\`postern up\` starts every program below as its own process, \`postern hub\` and \`postern edge\` those
+of one machine; \`postern units\` makes a systemd service of each (docs/deployment.md). Each section is the program's manifest (programs/NAME.ts), which the start
 flags and the reach check read too. FOLDER is the program's own folder, APP the code.`;
   return `${[intro, ...all.map(processSection)].join("\n\n")}\n`;
 }

@@ -6,21 +6,24 @@ import { addCheckCommands } from "./commands/check.ts";
 import { addConfigCommands } from "./commands/config.ts";
 import { addDkimCommands } from "./commands/dkim.ts";
 import { addDnsCommands } from "./commands/dns.ts";
+import { addEdgeCommands } from "./commands/edge.ts";
+import { addUpCommands } from "./commands/hub.ts";
 import { addMailCommands } from "./commands/mail.ts";
 import { addMeasureCommands } from "./commands/measure.ts";
 import { addMessageCommands } from "./commands/message.ts";
 import { addPeopleCommands } from "./commands/people.ts";
+import { addPkiCommands } from "./commands/pki.ts";
+import { addPlanCommands } from "./commands/plan.ts";
 import { addReportCommands } from "./commands/reports.ts";
 import { addRetentionCommands } from "./commands/retention.ts";
-import { dataOf } from "./commands/shared.ts";
 import { addSpfCommands } from "./commands/spf.ts";
 import { addStoreCommands } from "./commands/store.ts";
+import { addUnitsCommand } from "./commands/units.ts";
 import { addWitnessCommands } from "./commands/witness.ts";
 import { exitCodeOf, exitCodes, say } from "./exit.ts";
-import { type UpFacts, up } from "./up/index.ts";
-import { runOne } from "./up/one.ts";
+import type { UpFacts } from "./up/index.ts";
 
-export { tables as configTables } from "./config/tables.ts";
+export { configTables } from "./config/families.ts";
 
 const examples = `
 Examples:
@@ -93,25 +96,9 @@ function commandTable(facts: UpFacts): Command {
     .showHelpAfterError("(postern --help shows the commands)")
     .showSuggestionAfterError(true)
     .exitOverride();
-  program
-    .command("up")
-    .description("everything on this machine, until Ctrl-C")
-    .option("--try", "send one message through it and print its trace")
-    .action(async (options: { try?: boolean }, command: Command) => {
-      const { config } = command.optsWithGlobals<{ config?: string }>();
-      await up(
-        { ...options, data: dataOf(command), ...(config !== undefined && { config }) },
-        facts,
-      );
-    });
-  for (const name of ["edge-smtp", "edge-web", "hub", "keyring"] as const) {
-    program
-      .command(name)
-      .description(`only the program ${name}, as a service manager starts it`)
-      .action(async (_options, command: Command) => {
-        process.exitCode = await runOne(name, dataOf(command), facts);
-      });
-  }
+  addUpCommands(program, facts);
+  addEdgeCommands(program, facts);
+  addUnitsCommand(program, facts);
   addConfigCommands(program);
   addPeopleCommands(program);
   addMailCommands(program);
@@ -126,6 +113,8 @@ function commandTable(facts: UpFacts): Command {
   addSpfCommands(program);
   addCheckCommands(program);
   addReportCommands(program);
+  addPkiCommands(program);
+  addPlanCommands(program, facts);
   return inherit(program);
 }
 

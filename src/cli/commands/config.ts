@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { configSchema, describeConfig, nonDefaults } from "../config/describe.ts";
+import { configSchema, describeConfig, flatten, nonDefaults } from "../config/describe.ts";
 import { type Config, complete, readConfig } from "../config/read.ts";
 import { ExitError, exitCodes, print } from "../exit.ts";
 import { textTable } from "../table.ts";
@@ -26,7 +26,7 @@ export function addConfigCommands(program: Command): void {
     .option("--non-default", "only those that differ from their defaults")
     .action((file: string | undefined, options: { nonDefault?: boolean }, command: Command) => {
       const whole = load(file, command);
-      const rows = options.nonDefault === true ? nonDefaults(whole) : allOf(whole);
+      const rows = options.nonDefault === true ? nonDefaults(whole) : flatten(whole);
       output(command, Object.fromEntries(rows.map(({ key, value }) => [key, value])), () =>
         textTable(rows.map(({ key, value }) => [key, JSON.stringify(value)])),
       );
@@ -68,10 +68,4 @@ function load(file: string | undefined, command: Command): Config {
   const path = fileOf(file, command);
   const named = file ?? command.optsWithGlobals<{ config?: string }>().config;
   return complete(named === undefined && !existsSync(path) ? {} : readConfig(path));
-}
-
-function allOf(config: Config): { key: string; value: unknown }[] {
-  return Object.entries(config).flatMap(([name, section]) =>
-    Object.entries(section).map(([key, value]) => ({ key: `${name}.${key}`, value })),
-  );
 }

@@ -5,7 +5,9 @@ import type { ReadByOther } from "#model/retention";
 import { adminClient } from "../admin-client.ts";
 import { readSecretLine } from "../secret-input.ts";
 import { localTime, textTable } from "../table.ts";
+import { addFactorCommands } from "./factors.ts";
 import { periodMs } from "./mail.ts";
+import { addSessionCommands } from "./sessions.ts";
 import { countOf, dataOf, output } from "./shared.ts";
 
 export function addPeopleCommands(program: Command): void {
@@ -78,6 +80,8 @@ function accountCommands(program: Command): void {
       const done = await adminClient(dataOf(command)).send<object>("PUT", where, { password });
       output(command, done, () => `password of ${address} set`);
     });
+  addFactorCommands(account);
+  addSessionCommands(account);
   removal(account, "/accounts", "nobody logs in with it any more, and it gets no mail");
   account
     .command("reads <address>")

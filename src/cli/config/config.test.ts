@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "smol-toml";
 import { faultOf, type ParameterTable } from "#base/parameters";
 import { configSchema, describeConfig, nonDefaults } from "./describe.ts";
+import { configTables, families } from "./families.ts";
 import { checkConfig, complete } from "./read.ts";
 import { tables } from "./tables.ts";
 
@@ -18,6 +21,22 @@ describe("postern.toml", () => {
     ["site = 1\n", /^f:1:1: site is a section/],
     ["[site\n", /^f:1:/],
     ["[__proto__]\n", /not known/],
+    ["[publsh.a]\n", /^f:1:2: \[publsh\] is not known; did you mean "publish"\?$/],
+    ["publish = 1\n", /^f:1:1: write \[publish\.NAME\]$/],
+    ["[publish]\nroundcube = 1\n", /^f:2:1: roundcube has no table: write \[publish\.NAME\]$/],
+    [
+      '\n[publish.mail]\nupsteam = "x"\n',
+      /^f:3:1: upsteam is not known; did you mean "upstream"\?$/,
+    ],
+    ["[publish.mail]\nwebSocket = 1\n", /^f:2:1: webSocket must be a boolean$/],
+    ['[publish.mail]\nupstream = "x"\n', /^f:2:1: upstream must be https:/],
+    ['[publish.mail]\npath = "/x"\n', /^f:1:1: upstream must be https:/],
+    [
+      '[publish.a]\nupstream = "https://a.example"\n[publish."b"]\nupstream = "https://b.example"\nruleSets = ["sgo"]\n',
+      /^f:5:1: ruleSets holds "sgo", which is not known; did you mean "sogo"\?$/,
+    ],
+    ['[publish.Big]\nupstream = "https://a.example"\n', /^f:1:2: publish\.Big: a name is small/],
+    ["[publish.__proto__]\n", /__proto__/],
   ] as const;
   for (const [text, expected] of wrong) {
     test(`says where and what is wrong in ${JSON.stringify(text)}`, () => {
@@ -35,8 +54,20 @@ describe("postern.toml", () => {
     );
   });
 
+  test("keeps each table of a family under its name, with every key", () => {
+    const text = '[publish.mail]\nupstream = "https://in.example"\nruleSets = ["roundcube"]\n';
+    const config = complete(checkConfig(text, "f"));
+    assert.equal(config.publish["mail"]?.upstream, "https://in.example");
+    assert.equal(config.publish["mail"]?.webSocket, false);
+    assert.deepEqual(
+      nonDefaults(config).map(({ key }) => key),
+      ["publish.mail.ruleSets", "publish.mail.upstream"],
+    );
+    assert.deepEqual(complete({}).publish, {});
+  });
+
   test("every default obeys its own bounds, and every parameter has a sentence", () => {
-    for (const [name, table] of Object.entries(tables)) {
+    for (const [name, table] of Object.entries(configTables)) {
       for (const [key, parameter] of Object.entries(table as ParameterTable)) {
         assert.equal(faultOf(parameter, parameter.default), undefined, `${name}.${key}`);
         assert.match(parameter.doc, /\.$/, `${name}.${key}`);
@@ -52,7 +83,18 @@ describe("postern.toml", () => {
 
   test("the schema names every section and forbids others", () => {
     const schema = configSchema() as { properties: object; additionalProperties: boolean };
-    assert.deepEqual(Object.keys(schema.properties), Object.keys(tables));
+    const names = [...Object.keys(tables), ...Object.keys(families)];
+    assert.deepEqual(Object.keys(schema.properties), names);
     assert.equal(schema.additionalProperties, false);
   });
+});
+
+test("CAP-21 every table in docs/publishing.md is a good configuration", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../docs/publishing.md"), "utf8");
+  const examples = [...page.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text = ""]) => text);
+  assert.ok(examples.length >= 4);
+  for (const text of examples) {
+    const { publish } = complete(checkConfig(text, "docs/publishing.md"));
+    assert.equal(Object.keys(publish).length, 1);
+  }
 });

@@ -11,11 +11,12 @@ import {
   type ParameterTable,
   type Values,
 } from "#base/parameters";
+import { type FamilyName, type FamilyValues, families } from "./families.ts";
 import { type SectionName, type Tables, tables } from "./tables.ts";
 
-export type Config = { readonly [Name in SectionName]: Values<Tables[Name]> };
+export type Config = { readonly [Name in SectionName]: Values<Tables[Name]> } & FamilyValues;
 
-/** What the file sets, section by section, checked. */
+/** What the file sets, section by section, checked; of a family one record for each name. */
 export type GivenConfig = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** @throws Misconfigured with "FILE:LINE:COLUMN: what is wrong" */
@@ -51,22 +52,60 @@ interface File {
 }
 
 function checkSection(file: File, name: string, section: unknown): void {
+  if (Object.hasOwn(families, name)) return checkFamily(file, name as FamilyName, section);
   const table: ParameterTable | undefined = Object.hasOwn(tables, name)
     ? tables[name as SectionName]
     : undefined;
   if (table === undefined) {
-    throw at(file, ["", name], unknown(`[${name}]`, name, Object.keys(tables)));
+    const known = [...Object.keys(tables), ...Object.keys(families)];
+    throw at(file, ["", name], unknown(`[${name}]`, name, known));
   }
-  if (typeof section !== "object" || section === null || Array.isArray(section)) {
-    throw at(file, ["", name], `${name} is a section: write [${name}]`);
+  if (!isSection(section)) throw at(file, ["", name], `${name} is a section: write [${name}]`);
+  checkKeys(file, name, table, section);
+}
+
+function checkFamily(file: File, family: FamilyName, members: unknown): void {
+  const { table, check } = families[family];
+  if (!isSection(members)) throw at(file, ["", family], `write [${family}.NAME]`);
+  for (const [name, section] of Object.entries(members)) {
+    const header = `${family}.${name}`;
+    if (!isSection(section)) {
+      throw at(file, [family, name], `${name} has no table: write [${family}.NAME]`);
+    }
+    checkKeys(file, header, table, section);
+    try {
+      check(name, { ...defaultsOf(table), ...section });
+    } catch (error) {
+      if (!(error instanceof Misconfigured)) throw error;
+      throw inMember(file, header, error);
+    }
   }
+}
+
+/** The place of a fault that names its key, or else its table. */
+function inMember(file: File, header: string, { message }: Misconfigured): Misconfigured {
+  const rest = message.startsWith(`${header}.`) ? message.slice(header.length + 1) : undefined;
+  if (rest === undefined) return at(file, ["", header], message);
+  return at(file, [header, rest.slice(0, rest.indexOf(" "))], rest);
+}
+
+function isSection(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function checkKeys(
+  file: File,
+  header: string,
+  table: ParameterTable,
+  section: Readonly<Record<string, unknown>>,
+): void {
   for (const [key, value] of Object.entries(section)) {
     const parameter = Object.hasOwn(table, key) ? table[key] : undefined;
     if (parameter === undefined) {
-      throw at(file, [name, key], unknown(key, key, Object.keys(table)));
+      throw at(file, [header, key], unknown(key, key, Object.keys(table)));
     }
     const fault = faultOf(parameter, value);
-    if (fault !== undefined) throw at(file, [name, key], `${key} ${fault}`);
+    if (fault !== undefined) throw at(file, [header, key], `${key} ${fault}`);
   }
 }
 
@@ -82,16 +121,21 @@ function at(
   what: string,
 ): Misconfigured {
   let current = "";
+  let headerAt: number | undefined;
   for (const [index, line] of lines.entries()) {
-    const header = /^\s*\[+\s*["']?([^\]"'.]+)/.exec(line)?.[1]?.trim();
+    const header = /^\s*\[+([^\]]+)/.exec(line)?.[1]?.replace(/["'\s]/g, "");
     current = header ?? current;
+    if (header === section) headerAt ??= index + 1;
     const assigned = /^\s*["']?([\w-]+)["']?\s*=/.exec(line)?.[1];
-    const isHere = section === "" ? header === key : current === section && assigned === key;
-    if (isHere || (section === "" && current === "" && assigned === key)) {
-      return new Misconfigured(`${path}:${index + 1}:${line.indexOf(key) + 1}: ${what}`);
-    }
+    const isHere =
+      section === ""
+        ? header === key || header?.startsWith(`${key}.`) || (current === "" && assigned === key)
+        : current === section && assigned === key;
+    if (isHere) return new Misconfigured(`${path}:${index + 1}:${line.indexOf(key) + 1}: ${what}`);
   }
-  return new Misconfigured(`${path}: ${what}`);
+  // A key that is missing, or at its default, has no line of its own.
+  const place = headerAt === undefined ? path : `${path}:${headerAt}:1`;
+  return new Misconfigured(`${place}: ${what}`);
 }
 
 /** The whole configuration: what was given over the defaults. */
@@ -100,5 +144,14 @@ export function complete(given: GivenConfig): Config {
     name,
     { ...defaultsOf(table as ParameterTable), ...given[name] },
   ]);
-  return Object.fromEntries(sections) as Config;
+  const named = Object.entries(families).map(([family, { table }]) => [
+    family,
+    Object.fromEntries(
+      Object.entries(given[family] ?? {}).map(([name, values]) => [
+        name,
+        { ...defaultsOf(table), ...(values as object) },
+      ]),
+    ),
+  ]);
+  return Object.fromEntries([...sections, ...named]) as Config;
 }

@@ -1,12 +1,15 @@
 /** Every section of the configuration file, gathered from the rooms that declare the parameters. */
 
+import { loginParameters } from "#access/factors";
 import { imapParameters } from "#access/imap";
 import { dnsParameters } from "#base/dns";
 import type { Parameter } from "#base/parameters";
 import { directoryParameters } from "#directory";
 import { edgeSmtpParameters } from "#edge/smtp";
+import { tcpParameters } from "#edge/tcp";
 import { reportParameters } from "#hub/report-settings";
 import { identityParameters } from "#identity/checks";
+import { acmeParameters, certificateParameters } from "#keys/authority";
 import { keyringParameters } from "#keys/custody";
 import { dmarcParameters, senderIdParameters, spamParameters, spfParameters } from "#policy";
 import { webParameters } from "#proxy";
@@ -76,7 +79,7 @@ const egressParameters: {
 const balancerParameters: { readonly trusted: Parameter<readonly string[]> } = {
   trusted: {
     default: [],
-    doc: "Networks of balancers whose connections to the SMTP edge begin with a PROXY header, v1 or v2.",
+    doc: "Networks of balancers whose connections to the edges begin with a PROXY header, v1 or v2.",
   },
 };
 
@@ -98,11 +101,15 @@ export interface Tables {
   readonly queue: typeof queueParameters;
   readonly imap: typeof imapParameters;
   readonly web: typeof webParameters;
+  readonly clients: typeof tcpParameters;
   readonly directory: typeof directoryParameters;
+  readonly login: typeof loginParameters;
   readonly store: typeof storeParameters;
   readonly backup: typeof backupParameters;
   readonly reports: typeof reportParameters;
   readonly keyring: typeof keyringParameters;
+  readonly certificates: typeof certificateParameters;
+  readonly acme: typeof acmeParameters;
 }
 
 export const tables: Tables = {
@@ -123,11 +130,15 @@ export const tables: Tables = {
   queue: queueParameters,
   imap: imapParameters,
   web: webParameters,
+  clients: tcpParameters,
   directory: directoryParameters,
+  login: loginParameters,
   store: storeParameters,
   backup: backupParameters,
   reports: reportParameters,
   keyring: keyringParameters,
+  certificates: certificateParameters,
+  acme: acmeParameters,
 };
 
 export type SectionName = keyof Tables;

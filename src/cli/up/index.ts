@@ -1,5 +1,6 @@
-/** `postern up`: everything on this machine, from an empty folder to open doors. */
+/** `postern up`, `hub`, `edge`: the programs of this machine, from a folder to open doors. */
 
+import { type Stats, unwatchFile, watchFile } from "node:fs";
 import { systemClock } from "#base/clock";
 import { Misconfigured } from "#base/errors";
 import type { Manifest } from "#contracts/manifest";
@@ -8,12 +9,14 @@ import { socketLock } from "#store";
 import { type AdminClient, adminClient } from "../admin-client.ts";
 import { ExitError, exitCodes, print, say } from "../exit.ts";
 import { givenConfig, type Prepared, prepare } from "./prepare.ts";
+import { hasEdge, hasInside, type Role } from "./roles.ts";
 import { folder } from "./secrets.ts";
 import { endpointOf } from "./settings.ts";
 import { removeReady, type Supervisor, superviseAll, writeReady } from "./supervisor.ts";
 import { tryMessage } from "./try.ts";
 
 export interface UpOptions {
+  readonly role: Role;
   readonly data: string;
   readonly config?: string;
   /** Sends one message and prints its trace. */
@@ -26,19 +29,24 @@ export interface UpFacts {
   readonly manifests: Readonly<Record<Manifest["name"], Manifest>>;
 }
 
+const lookForEdgesMs = 500;
+
 /** Returns when it was told to stop. */
 export async function up(options: UpOptions, facts: UpFacts): Promise<void> {
   const startedAtMs = systemClock.tickMs();
-  const given = givenConfig(options.data, options.config);
-  folder(options.data);
+  const { role, data } = options;
+  const place = { role, data, given: givenConfig(data, options.config) };
+  folder(data);
   // Before anything is touched: a second start must leave the first one's files alone.
-  await using _lock = await onlyOne(options.data);
-  const prepared = prepare(options.data, given, facts, systemClock.nowMs());
+  await using _lock = await onlyOne(data);
+  const prepared = prepare(place, facts, systemClock.nowMs());
   const { layout } = prepared;
   removeReady(layout.ready);
-  await prepareEdgeSpool(prepared.settings["edge-smtp"]);
+  const edgeSmtp = prepared.settings["edge-smtp"];
+  if (edgeSmtp !== undefined) await prepareEdgeSpool(edgeSmtp);
   let readyAt: string | undefined;
   const supervisor: Supervisor = superviseAll({
+    role,
     layout,
     application: facts.application,
     settings: prepared.settings,
@@ -50,6 +58,13 @@ export async function up(options: UpOptions, facts: UpFacts): Promise<void> {
   });
   const readyFacts = (at: string): object => readyFile(prepared, supervisor, facts.version, at);
   const stopped = untilToldToStop();
+  const renew = (now: Stats, before: Stats): void => {
+    // It is also called for a file that is not there yet.
+    if (now.mtimeMs === before.mtimeMs) return;
+    supervisor.renew("hub", prepare(place, facts, systemClock.nowMs()).settings);
+    say("The list of edges has changed: the hub starts again.");
+  };
+  if (role === "inside") watchFile(layout.edges, { interval: lookForEdgesMs }, renew);
   try {
     await Promise.race([
       supervisor.ready,
@@ -57,22 +72,23 @@ export async function up(options: UpOptions, facts: UpFacts): Promise<void> {
         throw new ExitError(exitCodes.ok, "stopped before everything was up");
       }),
     ]);
-    const admin = adminClient(options.data);
-    await makePeople(prepared, admin);
+    const admin = adminClient(data);
+    if (hasInside(role)) await makePeople(prepared, admin);
     readyAt = new Date().toISOString();
     writeReady(layout.ready, readyFacts(readyAt));
     const seconds = ((systemClock.tickMs() - startedAtMs) / 1000).toFixed(1);
     say(`Postern ${facts.version} is up after ${seconds} s.`);
-    await showDoors(prepared, admin, options.try === true);
+    if (role === "all") await showDoors(prepared, admin, options.try === true);
     await stopped;
     say("Stopping ...");
   } finally {
+    unwatchFile(layout.edges);
     removeReady(layout.ready);
     await supervisor.stop();
   }
 }
 
-async function onlyOne(data: string): Promise<AsyncDisposable> {
+export async function onlyOne(data: string): Promise<AsyncDisposable> {
   try {
     return await socketLock(data);
   } catch (error) {
@@ -111,22 +127,26 @@ function readyFile(
   version: string,
   readyAt: string,
 ): object {
-  const { layout, config, demo } = prepared;
+  const { role, layout, config, demo } = prepared;
   const at = (text: string): object => endpointOf(text, "listen");
   return {
     version,
     readyAt,
     pids: supervisor.pids(),
-    smtp: at(config.listen.smtp),
-    submission: at(config.listen.submission),
-    imap: at(config.listen.imap),
-    https: { url: `https://${config.listen.https}` },
-    console: { url: `http://${config.listen.console}`, token: prepared.consoleToken },
-    ca: layout.siteAuthority,
     domain: prepared.domain,
-    accounts: (demo?.accounts ?? []).map(({ address, password }) => ({ address, password })),
-    storeDir: layout.store,
-    edgeDir: layout.edge,
+    ...(hasEdge(role) && {
+      smtp: at(config.listen.smtp),
+      https: { url: `https://${config.listen.https}` },
+      edgeDir: layout.edge,
+    }),
+    ...(hasInside(role) && {
+      submission: at(config.listen.submission),
+      imap: at(config.listen.imap),
+      console: { url: `http://${config.listen.console}`, token: prepared.consoleToken },
+      ca: layout.siteAuthority,
+      accounts: (demo?.accounts ?? []).map(({ address, password }) => ({ address, password })),
+      storeDir: layout.store,
+    }),
   };
 }
 

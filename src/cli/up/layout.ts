@@ -8,13 +8,17 @@ export interface Layout {
   readonly ready: string;
   readonly config: string;
   readonly demo: string;
-  /** Certificate authorities of the installation: for what clients see, and for the links. */
+  /** The installation's own certificate authority, for what clients see. */
   readonly pki: string;
   readonly siteAuthority: string;
   readonly edge: string;
   readonly edgeSmtp: string;
   readonly edgeWeb: string;
+  /** What an edge on a machine of its own was told when it was enrolled. */
+  readonly enrolment: string;
   readonly hub: string;
+  /** The edges that were enrolled, with their pins. */
+  readonly edges: string;
   readonly store: string;
   readonly keyring: string;
   readonly logs: string;
@@ -33,7 +37,9 @@ export function layoutOf(data: string): Layout {
     edge,
     edgeSmtp: join(edge, "smtp"),
     edgeWeb: join(edge, "web"),
+    enrolment: join(edge, "enrolment.json"),
     hub,
+    edges: join(hub, "edges.json"),
     store: join(hub, "store"),
     keyring: join(data, "keyring"),
     logs: join(data, "logs"),

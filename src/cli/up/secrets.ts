@@ -1,20 +1,40 @@
 /** Certificates, keys and shared secrets of an installation: made once, renewed before they expire. */
 
 import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import { errorCode } from "#base/disk";
 import { makeSealKeys } from "#contracts/sealed";
 import { type Credential, createAuthority, issueCertificate } from "#keys/authority";
 import { ExitError, exitCodes } from "../exit.ts";
 import type { Layout } from "./layout.ts";
+import { hasEdge, hasInside, type Role } from "./roles.ts";
 
 const dayMs = 86_400_000;
 const renewBeforeMs = 14 * dayMs;
 
+/** Root writes into folders of users that it does not trust: a link laid there is not followed. */
+const anewHere =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0);
+
 /** Writes a file that only its owner reads. */
 export function writePrivate(path: string, text: string): void {
-  writeFileSync(path, text, { mode: 0o600, flush: true });
+  const file = openSync(path, anewHere, 0o600);
+  try {
+    writeFileSync(file, text, { flush: true });
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**
@@ -39,11 +59,18 @@ export function folder(path: string): void {
 function fresh(path: string, nowMs: number, names: readonly string[] = []): boolean {
   if (!existsSync(path)) return false;
   const certificate = new X509Certificate(readFileSync(path));
+  // What somebody else issued was installed on purpose, and is theirs to renew.
+  if (!ownAuthorities.some((name) => certificate.issuer === `CN=${name}`)) return true;
   const covers = names.every(
-    (name) => certificate.checkHost(name) !== undefined || certificate.checkIP(name) !== undefined,
+    (name) =>
+      (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined,
   );
   return covers && certificate.validToDate.getTime() - nowMs > renewBeforeMs;
 }
+
+const siteAuthorityName = "Postern site authority";
+const passingAuthorityName = "Postern edge without a certificate";
+const ownAuthorities = [siteAuthorityName, passingAuthorityName];
 
 function authority(path: string, name: string, nowMs: number): Credential {
   const keyPath = path.replace(/\.pem$/, ".key");
@@ -77,38 +104,30 @@ function certificate(from: Credential, plan: CertificatePlan, nowMs: number): vo
   writePrivate(`${plan.path}.key`, made.keyPem);
 }
 
-/** SHA-256 of the certificate, hexadecimal without colons. */
-export function fingerprintOf(path: string): string {
-  const certificate = new X509Certificate(readFileSync(path));
-  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
-}
-
-/** Certificates that clients see, and those of the links; the links have an authority of their own. */
-export function makeCertificates(layout: Layout, hostname: string, nowMs: number): void {
-  for (const path of [layout.pki, layout.edgeSmtp, layout.edgeWeb, layout.hub, layout.keyring]) {
-    folder(path);
-  }
-  const site = authority(layout.siteAuthority, "Postern site authority", nowMs);
-  const links = authority(join(layout.pki, "link-ca.pem"), "Postern link authority", nowMs);
-  const visible = {
+/**
+ * Certificates that clients see. Inside, the site's own authority signs them; its key stays there,
+ * so an edge on a machine of its own begins with one that nobody vouches for.
+ */
+export function makeCertificates(
+  layout: Layout,
+  role: Role,
+  hostname: string,
+  nowMs: number,
+): void {
+  const folders = [
+    ...(hasEdge(role) ? [layout.edgeSmtp, layout.edgeWeb] : []),
+    ...(hasInside(role) ? [layout.hub] : []),
+  ];
+  const wish = {
     commonName: hostname,
     dnsNames: [hostname, "localhost"],
     ipAddresses: ["127.0.0.1", "::1"],
     usage: "server",
   } as const;
-  for (const path of [layout.edgeSmtp, layout.edgeWeb, layout.hub]) {
-    certificate(site, { path: join(path, "tls"), ...visible }, nowMs);
-  }
-  const link = { dnsNames: [], ipAddresses: [] };
-  for (const [path, name, usage] of [
-    [layout.edgeSmtp, "edge-smtp", "server"],
-    [layout.edgeWeb, "edge-web", "server"],
-    [layout.hub, "hub", "client"],
-  ] as const) {
-    const wish = { ...link, commonName: name, dnsNames: [name], usage };
-    certificate(links, { path: join(path, "link"), ...wish }, nowMs);
-    writePrivate(join(path, "link-ca.pem"), links.certificatePem);
-  }
+  const site = hasInside(role)
+    ? authority(layout.siteAuthority, siteAuthorityName, nowMs)
+    : createAuthority({ name: passingAuthorityName, validDays: 398, nowMs });
+  for (const path of folders) certificate(site, { path: join(path, "tls"), ...wish }, nowMs);
 }
 
 /** The key that signs the edges' policy; returns its public half in PEM. */

@@ -1,23 +1,26 @@
 /** From the configuration to what each program is started with. */
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Misconfigured } from "#base/errors";
 import type { Endpoint } from "#base/net";
 import type { LinkSettings } from "#edge/link";
 import type { EdgeSmtpSettings } from "#edge/smtp";
+import type { TcpSettings } from "#edge/tcp";
 import type { EdgeWebSettings } from "#edge/web";
-import type { HubSettings } from "#hub";
+import { checkPublishedHosts, completePublication, type HubSettings } from "#hub";
 import { parseRange } from "#identity/hops";
 import type { KeyringSettings } from "#keys/custody";
 import type { SenderRules } from "#model/decision";
 import type { Config } from "../config/read.ts";
+import { certificateSettings } from "./certificate-settings.ts";
 import type { Layout } from "./layout.ts";
+import { linkFileNames } from "./link-identity.ts";
 import { masterSettingsOf } from "./master.ts";
-import { fingerprintOf } from "./secrets.ts";
+import type { ProgramName } from "./roles.ts";
 
 export interface AllSettings {
   readonly "edge-smtp": EdgeSmtpSettings;
-  readonly "edge-web": EdgeWebSettings & { readonly link: LinkSettings };
+  readonly "edge-web": EdgeWebSettings & { readonly link: LinkSettings; readonly tcp: TcpSettings };
   readonly hub: HubSettings;
   readonly keyring: KeyringSettings;
 }
@@ -42,15 +45,32 @@ export interface Installation {
   readonly application: string;
   readonly version: string;
   readonly policyPublicKey: string;
+  readonly pins: LinkPins;
 }
 
-export function settingsOf(installation: Installation): AllSettings {
-  return {
-    "edge-smtp": edgeSmtpSettings(installation),
-    "edge-web": edgeWebSettings(installation),
-    hub: hubSettings(installation),
-    keyring: keyringSettings(installation),
-  };
+/** Who may be at the other end of a link. */
+export interface LinkPins {
+  /** Of the certificate that the inside dials with. */
+  readonly hubFingerprint: string;
+  /** None on the edge's own machine. */
+  readonly edges: HubSettings["link"]["edges"];
+}
+
+type Makers = { readonly [Name in ProgramName]: (from: Installation) => AllSettings[Name] };
+
+const makers: Makers = {
+  "edge-smtp": edgeSmtpSettings,
+  "edge-web": edgeWebSettings,
+  hub: hubSettings,
+  keyring: keyringSettings,
+};
+
+/** Settings of these programs alone: a machine of the DMZ is told nothing of the inside. */
+export function settingsOf(
+  installation: Installation,
+  programs: readonly ProgramName[],
+): Partial<AllSettings> {
+  return Object.fromEntries(programs.map((name) => [name, makers[name](installation)]));
 }
 
 function keyringSettings({ layout, config, hostname }: Installation): KeyringSettings {
@@ -66,14 +86,14 @@ function keyringSettings({ layout, config, hostname }: Installation): KeyringSet
 
 function linkFiles(folder: string): { certificate: string; key: string; authority: string } {
   return {
-    certificate: join(folder, "link.pem"),
-    key: join(folder, "link.key"),
-    authority: join(folder, "link-ca.pem"),
+    certificate: join(folder, linkFileNames.certificate),
+    key: join(folder, linkFileNames.key),
+    authority: join(folder, linkFileNames.peers),
   };
 }
 
 function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
-  const { layout, config, hostname, policyPublicKey } = installation;
+  const { layout, config, hostname, policyPublicKey, pins } = installation;
   return {
     hostname,
     listen: endpointOf(config.listen.smtp, "listen.smtp"),
@@ -81,7 +101,7 @@ function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
     link: {
       listen: endpointOf(config.listen.linkSmtp, "listen.linkSmtp"),
       ...linkFiles(layout.edgeSmtp),
-      hubFingerprint: fingerprintOf(join(layout.hub, "link.pem")),
+      hubFingerprint: pins.hubFingerprint,
     },
     policyPublicKey,
     folder: layout.edgeSmtp,
@@ -96,19 +116,30 @@ function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
   };
 }
 
-function edgeWebSettings({ layout, config, hostname }: Installation): AllSettings["edge-web"] {
+function edgeWebSettings(installation: Installation): AllSettings["edge-web"] {
+  const { layout, config, pins } = installation;
   const listen = endpointOf(config.listen.https, "listen.https");
   return {
     listen,
-    publishedHosts: [hostname, "localhost", "127.0.0.1", "[::1]"],
+    publishedHosts: publishingOf(installation).publishedHosts,
+    policyPublicKey: installation.policyPublicKey,
     tls: { certFile: join(layout.edgeWeb, "tls.pem"), keyFile: join(layout.edgeWeb, "tls.key") },
+    proxyTrusted: config.balancer.trusted,
     limits: config.web,
+    tcp: tcpSettings(config),
     link: {
       listen: endpointOf(config.listen.linkWeb, "listen.linkWeb"),
       ...linkFiles(layout.edgeWeb),
-      hubFingerprint: fingerprintOf(join(layout.hub, "link.pem")),
+      hubFingerprint: pins.hubFingerprint,
     },
   };
+}
+
+function tcpSettings({ clients }: Config): TcpSettings {
+  const { imaps, pop3s, submissions, ...limits } = clients;
+  const given = Object.entries({ imaps, pop3s, submissions }).filter(([, at]) => at !== "");
+  const listen = given.map(([name, at]) => [name, endpointOf(at, `clients.${name}`)]);
+  return { listen: Object.fromEntries(listen), limits };
 }
 
 function hubSettings(installation: Installation): HubSettings {
@@ -121,27 +152,27 @@ function hubSettings(installation: Installation): HubSettings {
     folder: layout.hub,
     distDirectory: join(application, "web/dist"),
     tls: { certificate: inHub("tls.pem"), key: inHub("tls.key") },
+    certificates: certificateSettings(
+      {
+        config,
+        hostname,
+        authority: layout.siteAuthority,
+        publishedHosts: publishingOf(installation).publishedHosts,
+        edgeHosts: installation.pins.edges.map(({ endpoint }) => endpoint.host),
+      },
+      (file) => besides(layout.hub, file),
+    ),
     link: {
       ...linkFiles(layout.hub),
-      edges: [
-        {
-          name: "edge-smtp",
-          endpoint: endpointOf(config.listen.linkSmtp, "listen.linkSmtp"),
-          fingerprint: fingerprintOf(join(layout.edgeSmtp, "link.pem")),
-        },
-        {
-          name: "edge-web",
-          endpoint: endpointOf(config.listen.linkWeb, "listen.linkWeb"),
-          fingerprint: fingerprintOf(join(layout.edgeWeb, "link.pem")),
-        },
-      ],
+      edges: installation.pins.edges,
     },
     keyring: {
       socket: join(layout.keyring, "keyring.sock"),
-      secretFile: join(layout.keyring, "secret"),
+      secretFile: inHub("keyring.secret"),
       masterSource: masterSettingsOf(layout, config).source,
     },
     policyKey: inHub("policy.key"),
+    ...publishingOf(installation),
     sealKeys: inHub("seal-keys.json"),
     listen: {
       submission: endpointOf(config.listen.submission, "listen.submission"),
@@ -156,10 +187,27 @@ function hubSettings(installation: Installation): HubSettings {
     imap: config.imap,
     queue: config.queue,
     directory: config.directory,
+    login: {
+      ...config.login,
+      oidcSecretFile: besides(layout.hub, config.login.oidcSecretFile),
+      oidcCaFile: besides(layout.hub, config.login.oidcCaFile),
+    },
     store: config.store,
     backup: config.backup,
     reports: config.reports,
   };
+}
+
+/** @throws Misconfigured when what is published does not hold together */
+function publishingOf({
+  config,
+  hostname,
+}: Installation): Pick<HubSettings, "publishedHosts" | "publish"> {
+  const names = [hostname, "localhost", "127.0.0.1", "[::1]", ...config.web.hosts];
+  const publish = Object.entries(config.publish).map(([name, given]) =>
+    completePublication(name, given),
+  );
+  return { publishedHosts: checkPublishedHosts(names, publish), publish };
 }
 
 /** @throws Misconfigured when a relay is no network */
@@ -180,4 +228,9 @@ function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSea
     arcSeal: config.identity.arcSeal,
     judging: { ...config.spam, filter: config.spamFilter },
   };
+}
+
+/** The file's place, wherever the command was started; nothing stays nothing. */
+function besides(folder: string, path: string): string {
+  return path === "" ? "" : resolve(folder, path);
 }

@@ -8,6 +8,7 @@ import type { Manifest } from "#contracts/manifest";
 import { type Child, type ChildPlan, keepRunning } from "./child.ts";
 import { credentialsFolder, grantsOf } from "./grants.ts";
 import { folderOf, type Layout } from "./layout.ts";
+import { type ProgramName, programsOf, type Role } from "./roles.ts";
 import { writePrivate } from "./secrets.ts";
 import type { AllSettings } from "./settings.ts";
 import { handOver, userOf } from "./users.ts";
@@ -16,22 +17,30 @@ export interface Supervisor {
   /** Rejects when a program refuses to start. */
   readonly ready: Promise<void>;
   pids(): Readonly<Record<string, number>>;
+  /** Starts the program again, with these settings. */
+  renew(name: ProgramName, settings: Partial<AllSettings>): void;
   stop(): Promise<void>;
 }
 
 /** What each program says on stdout before it counts as ready. */
-const readyWords: Readonly<Record<keyof AllSettings, readonly string[]>> = {
+const readyWords: Readonly<Record<ProgramName, readonly string[]>> = {
   keyring: ["ready"],
   "edge-smtp": ["ready"],
   "edge-web": ["ready"],
   hub: ["ready", "linked edge-smtp", "linked edge-web"],
 };
 
+/** An edge on another machine may be down: the hub does not wait for it. */
+function wordsOf(name: ProgramName, role: Role): readonly string[] {
+  return role === "all" ? readyWords[name] : ["ready"];
+}
+
 export interface Programs {
+  readonly role: Role;
   readonly layout: Layout;
   readonly application: string;
-  readonly settings: AllSettings;
-  readonly manifests: Readonly<Record<keyof AllSettings, Manifest>>;
+  readonly settings: Partial<AllSettings>;
+  readonly manifests: Readonly<Record<ProgramName, Manifest>>;
   readonly clock: Clock;
   /** Told after each start or restart of a program. */
   readonly onPids: () => void;
@@ -41,7 +50,7 @@ export interface Programs {
 export function superviseAll(programs: Programs): Supervisor {
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  const children = (Object.keys(readyWords) as (keyof AllSettings)[]).map((name) =>
+  const children = programsOf[programs.role].map((name) =>
     keepRunning(planOf(name, programs), programs.clock, programs.onPids, (why) =>
       failed.reject(new Error(why)),
     ),
@@ -52,6 +61,11 @@ export function superviseAll(programs: Programs): Supervisor {
   return {
     ready: Promise.race([ready, failed.promise]),
     pids: () => pidsOf(children),
+    renew(name, settings) {
+      writeSettings(name, programs.layout, settings);
+      const pid = children.find((child) => child.name === name)?.pid();
+      if (pid !== undefined) process.kill(pid, "SIGTERM");
+    },
     async stop() {
       // The doors close first, then what they lead to, so that nothing accepted is without a home.
       const order = ["edge-smtp", "edge-web", "hub", "keyring"];
@@ -70,10 +84,20 @@ function pidsOf(children: readonly Child[]): Record<string, number> {
   );
 }
 
-function planOf(name: keyof AllSettings, programs: Programs): ChildPlan {
+/** Returns the path of the file. */
+export function writeSettings(
+  name: ProgramName,
+  layout: Layout,
+  settings: Partial<AllSettings>,
+): string {
+  const path = join(folderOf(name, layout), "settings.json");
+  writePrivate(path, JSON.stringify(settings[name], null, 2));
+  return path;
+}
+
+function planOf(name: ProgramName, programs: Programs): ChildPlan {
   const own = folderOf(name, programs.layout);
-  const settingsFile = join(own, "settings.json");
-  writePrivate(settingsFile, JSON.stringify(programs.settings[name], null, 2));
+  const settingsFile = writeSettings(name, programs.layout, programs.settings);
   const { application, manifests, layout } = programs;
   const uid = userOf(name, application, layout.data);
   const grants = grantsOf(name, programs.settings[name]);
@@ -88,7 +112,7 @@ function planOf(name: keyof AllSettings, programs: Programs): ChildPlan {
     ...(uid !== undefined && { uid }),
     ...(credentials !== undefined && { credentials }),
     logFile: join(programs.layout.logs, `${name}.log`),
-    readyWords: readyWords[name],
+    readyWords: wordsOf(name, programs.role),
   };
 }
 

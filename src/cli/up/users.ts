@@ -1,13 +1,15 @@
 /** The programs of the DMZ get a user of their own where that can be: one more wall on one machine. */
 
-import { chmodSync, chownSync, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { chmodSync, lchownSync, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Manifest } from "#contracts/manifest";
 
 /** Numbers nobody else has: below systemd's range of passing users (61184 to 65519). */
-const users: Partial<Readonly<Record<Manifest["name"], number>>> = {
+export const serviceUsers: Readonly<Record<Manifest["name"], number>> = {
   "edge-smtp": 61_110,
   "edge-web": 61_111,
+  hub: 61_112,
+  keyring: 61_113,
 };
 
 /**
@@ -19,8 +21,9 @@ export function userOf(
   application: string,
   data: string,
 ): number | undefined {
-  const uid = users[name];
-  if (uid === undefined || process.getuid?.() !== 0) return undefined;
+  // Here the hub and the keyring stay one user; as services they are two.
+  if (!name.startsWith("edge-") || process.getuid?.() !== 0) return undefined;
+  const uid = serviceUsers[name];
   const needed = [application, dirname(realpathSync(process.execPath)), dirname(data)];
   return needed.every(isOpenToAll) ? uid : undefined;
 }
@@ -44,6 +47,6 @@ function give(path: string, uid: number): void {
   const facts = lstatSync(path);
   // A link is not followed: it may lead anywhere.
   if (facts.isSymbolicLink()) return;
-  chownSync(path, uid, uid);
+  lchownSync(path, uid, uid);
   if (facts.isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid);
 }
