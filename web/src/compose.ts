@@ -70,17 +70,21 @@ function emailObject(mail: Mail, compose: Compose): Record<string, unknown> {
   };
 }
 
-export async function saveDraft(mail: Mail): Promise<void> {
+/** @param background true when nobody asked for it: it does not keep the session alive */
+export async function saveDraft(mail: Mail, background = false): Promise<void> {
   const { compose, accountId } = mail.state;
   if (compose === null) return;
   await mail.act(async () => {
     const destroy = compose.draftId === null ? [] : [compose.draftId];
     const create = { draft: emailObject(mail, compose) };
-    const [result] = await callMethods([["Email/set", { accountId, create, destroy }, "save"]]);
+    const [result] = await callMethods(
+      [["Email/set", { accountId, create, destroy }, "save"]],
+      background,
+    );
     const draftId = result.created?.draft?.id;
     if (draftId === undefined) throw new Refused("The draft could not be saved.");
     mail.setCompose({ draftId, changed: false });
-    keepDraft(null);
+    keepDraft(null, accountId);
     mail.notify({ text: "Draft saved", tone: "info" });
   });
   void mail.refresh();
@@ -93,7 +97,7 @@ export function sendSoon(mail: Mail): void {
   const fault = faultOf(compose);
   if (fault !== null) return mail.setCompose({ fault });
   mail.set({ compose: null });
-  keepDraft({ ...compose, changed: true });
+  keepDraft({ ...compose, changed: true }, mail.state.accountId);
   const stay = (event: BeforeUnloadEvent): void => event.preventDefault();
   window.addEventListener("beforeunload", stay);
   const settle = (): void => window.removeEventListener("beforeunload", stay);
@@ -140,7 +144,7 @@ async function send(mail: Mail, compose: Compose): Promise<void> {
       const why = submitted.notCreated?.sent?.description ?? saved.notCreated?.draft?.description;
       throw new Refused(why ?? "The message could not be sent.");
     }
-    keepDraft(mail.state.compose);
+    keepDraft(mail.state.compose, accountId);
     mail.notify({ text: "Message sent", tone: "info" });
   } catch (error) {
     const why = error instanceof Error ? error.message : "It could not be sent.";
@@ -168,6 +172,6 @@ export async function attach(mail: Mail, files: readonly File[]): Promise<void> 
 export function discard(mail: Mail): void {
   const { compose } = mail.state;
   if (compose?.changed && !window.confirm("Close without saving this message?")) return;
-  keepDraft(null);
+  keepDraft(null, mail.state.accountId);
   mail.set({ compose: null });
 }

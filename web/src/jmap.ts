@@ -7,7 +7,15 @@ export class SignedOut extends Error {}
 /** The server is out of reach; trying later may help. */
 export class Unreachable extends Error {}
 /** The server refused the call. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  /** What a problem of the server names (RFC 9457 §3.1.1), without what all have in common. */
+  readonly why: string;
+
+  constructor(message: string, why = "") {
+    super(message);
+    this.why = why;
+  }
+}
 
 type Method = keyof Answers;
 type Call = readonly [method: Method, args: Readonly<Record<string, unknown>>, id: string];
@@ -52,8 +60,40 @@ async function ask(path: string, init: RequestInit): Promise<Response> {
   if (response.status === 401) throw new SignedOut("The session has ended.");
   if (response.status >= 500) throw new Unreachable("The mail server does not answer.");
   if (response.status === 413) throw new Refused("That is too large for this server.");
-  if (!response.ok) throw new Refused("The server refused that.");
+  if (!response.ok) throw new Refused("The server refused that.", await problemOf(response));
   return response;
+}
+
+async function problemOf(response: Response): Promise<string> {
+  try {
+    return String(((await response.json()) as { type?: string }).type).replace(/^.*:/, "");
+  } catch {
+    return "";
+  }
+}
+
+/** A call whose body and answer are JSON, outside of JMAP. */
+export async function askJson<Answer>(path: string, body?: object): Promise<Answer> {
+  const headers = { "content-type": "application/json" };
+  const init = body && { method: "POST", headers, body: JSON.stringify(body) };
+  return (await ask(path, init ?? {})).json() as Promise<Answer>;
+}
+
+export interface SessionTimes {
+  readonly idleEndsInSeconds: number;
+  readonly absoluteEndsInSeconds: number;
+  readonly publicComputer: boolean;
+  /** A second factor must be set up before anything else. */
+  readonly mustEnrol: boolean;
+}
+
+/** Asking does not prolong it. */
+export function fetchSessionTimes(): Promise<SessionTimes> {
+  return askJson("/session");
+}
+
+export function extendSession(): Promise<SessionTimes> {
+  return askJson("/session/extend", {});
 }
 
 export async function fetchSession(): Promise<Session> {

@@ -28,8 +28,8 @@ export function listenToKeys(mail: Mail): () => void {
       if (escape(mail)) event.preventDefault();
       return;
     }
-    const { compose, keysShown, signedOut } = mail.state;
-    if (isTyping(event.target) || compose !== null || signedOut) return;
+    const { compose, keysShown, signedOut, view } = mail.state;
+    if (isTyping(event.target) || compose !== null || signedOut || view !== "mail") return;
     if (keysShown && event.key !== "?") return;
     const act = actOf(event.key, mail);
     if (act === undefined) return;

@@ -17,7 +17,11 @@ export function stayLive(mail: Mail): () => void {
     source?.close();
     source = new EventSource("/jmap/events?types=*&closeafter=no&ping=30");
     source.addEventListener("state", refreshSoon);
-    source.addEventListener("open", () => mail.set({ online: true }));
+    source.addEventListener("open", () => {
+      mail.set({ online: true });
+      // What changed before this connection was there, or between two, is told by no event.
+      refreshSoon();
+    });
   };
   listen();
   const poll = window.setInterval(() => {

@@ -5,6 +5,7 @@ import { draftOf } from "./compose.ts";
 import {
   callMethods,
   fetchSession,
+  fetchSessionTimes,
   Refused,
   readsByOthers,
   remoteCount,
@@ -94,6 +95,9 @@ export class Mail {
 
   async start(): Promise<void> {
     try {
+      if ((await fetchSessionTimes()).mustEnrol) {
+        return this.set({ ready: "enrolling", view: "security" });
+      }
       const session = await fetchSession();
       const accountId =
         session.primaryAccounts["urn:ietf:params:jmap:mail"] ??
@@ -106,7 +110,13 @@ export class Mail {
       ]);
       const mailboxes = sortedMailboxes(boxes.list);
       const inbox = mailboxes.find((one) => one.role === "inbox") ?? mailboxes[0];
-      this.set({ mailboxes, identities: identities.list, ready: "ready", compose: keptDraft() });
+      this.set({
+        mailboxes,
+        identities: identities.list,
+        ready: "ready",
+        compose: keptDraft(accountId),
+        view: location.hash === "#security" ? "security" : "mail",
+      });
       if (inbox !== undefined) this.openMailbox(inbox.id);
       void this.#tellOfReads();
     } catch (error) {

@@ -37,7 +37,8 @@ export interface Listing {
 }
 
 export interface State {
-  readonly ready: "loading" | "ready" | "failed";
+  /** "enrolling": a second factor must be set up before there is any mail. */
+  readonly ready: "loading" | "ready" | "enrolling" | "failed";
   readonly accountId: string;
   readonly username: string;
   readonly identities: readonly Identity[];
@@ -57,11 +58,22 @@ export interface State {
   readonly compose: Compose | null;
   readonly notice: Notice | null;
   readonly signedOut: boolean;
+  /** When the session is about to end; null while there is time. */
+  readonly ending: Ending | null;
+  /** What fills the window besides the mailboxes. */
+  readonly view: "mail" | "security";
   readonly online: boolean;
   readonly keysShown: boolean;
   /** Null while the list is not shown. */
   readonly reads: readonly ReadByOther[] | null;
   readonly menuShown: boolean;
+}
+
+/** The session as the server told of it, in moments of this tab. */
+export interface Ending {
+  readonly endsAtMs: number;
+  /** Nothing prolongs it. */
+  readonly forGood: boolean;
 }
 
 export const emptyListing: Listing = { emails: [], total: 0, loading: "first", fault: null };
@@ -85,6 +97,8 @@ export const firstState: State = {
   compose: null,
   notice: null,
   signedOut: false,
+  ending: null,
+  view: "mail",
   online: true,
   keysShown: false,
   reads: null,
@@ -105,19 +119,23 @@ export function newCompose(draft: DraftText, identityId: string): Compose {
 
 const storageKey = "postern-draft";
 
-/** Kept for this tab only, so that an ended session loses no sentence. */
-export function keepDraft(compose: Compose | null): void {
+/** Kept for this tab and account only, so that an ended session loses no sentence. */
+export function keepDraft(compose: Compose | null, accountId: string): void {
   if (compose === null || !compose.changed) sessionStorage.removeItem(storageKey);
-  else sessionStorage.setItem(storageKey, JSON.stringify(compose));
+  else sessionStorage.setItem(storageKey, JSON.stringify({ accountId, compose }));
 }
 
-export function keptDraft(): Compose | null {
+/** What was kept of somebody else, who used this tab before, is thrown away. */
+export function keptDraft(accountId: string): Compose | null {
   const text = sessionStorage.getItem(storageKey);
   if (text === null) return null;
   try {
-    const kept = JSON.parse(text) as Compose;
-    return { ...kept, draft: { ...emptyDraft, ...kept.draft }, uploading: 0, fault: null };
+    const kept = JSON.parse(text) as { readonly accountId: string; readonly compose: Compose };
+    if (kept.accountId !== accountId) throw new Error("of another account");
+    const { compose } = kept;
+    return { ...compose, draft: { ...emptyDraft, ...compose.draft }, uploading: 0, fault: null };
   } catch {
+    sessionStorage.removeItem(storageKey);
     return null;
   }
 }

@@ -71,6 +71,20 @@ export function authorsOf(email: Email): readonly Address[] {
   return [{ name: from?.[0]?.name ?? null, email: cleanName(shown) }];
 }
 
+/** As a clock shows it: "2:00". */
+export function timeLeft(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** The same for the ear. */
+export function timeSpoken(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  const rest = countOf(seconds % 60, "second", "seconds");
+  if (minutes === 0) return rest;
+  const whole = countOf(minutes, "minute", "minutes");
+  return seconds % 60 === 0 ? whole : `${whole} and ${rest}`;
+}
+
 export function countOf(count: number, one: string, many: string): string {
   return `${count} ${count === 1 ? one : many}`;
 }

@@ -2,16 +2,19 @@
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { leave } from "../jmap.ts";
 import { keyHelp, listenToKeys } from "../keys.ts";
 import { stayLive } from "../live.ts";
 import type { Mail } from "../mail.ts";
+import { signingOut, watchSession } from "../session-watch.ts";
 import type { Notice } from "../state.ts";
 import type { ReadByOther } from "../types.ts";
 import { fullDate } from "../words.ts";
+import { Dialog } from "./dialog.tsx";
+import { EndingBox } from "./ending.tsx";
 import { Icon, IconButton } from "./icons.tsx";
 import { MessageList } from "./list.tsx";
 import { MessagePane } from "./message.tsx";
+import { Security } from "./security.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { applyTheme, chosenTheme, type Theme } from "./theme.ts";
 import { Writing } from "./writing.tsx";
@@ -21,14 +24,34 @@ export function App({ mail }: { readonly mail: Mail }): JSX.Element {
   useEffect(() => mail.subscribe(() => redraw((count) => count + 1)), [mail]);
   useEffect(() => listenToKeys(mail), [mail]);
   const { ready, signedOut, mailboxes, compose, openId } = mail.state;
-  const { keysShown, menuShown, notice, reads } = mail.state;
+  const { keysShown, menuShown, notice, reads, ending, view } = mail.state;
   const live = ready === "ready" && !signedOut;
   useEffect(() => (live ? stayLive(mail) : undefined), [live, mail]);
+  const known = live || ready === "enrolling";
+  useEffect(() => (known ? watchSession(mail) : undefined), [known, mail]);
   const unread = mailboxes.find((one) => one.role === "inbox")?.unreadEmails ?? 0;
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) Mail · Postern` : "Mail · Postern";
-  }, [unread]);
+    const mailTitle = unread > 0 ? `(${unread}) Mail` : "Mail";
+    document.title = `${view === "security" ? "Security" : mailTitle} · Postern`;
+  }, [unread, view]);
+  if (signedOut) return <SignedOut />;
   if (ready === "failed") return <Failed mail={mail} />;
+  const above = (
+    <>
+      <div class="notices" role="status" aria-live="polite">
+        {notice !== null && <NoticeBox mail={mail} notice={notice} />}
+      </div>
+      {ending !== null && <EndingBox mail={mail} ending={ending} />}
+    </>
+  );
+  if (view === "security") {
+    return (
+      <div class="window settings">
+        <Security mail={mail} />
+        {above}
+      </div>
+    );
+  }
   return (
     <div class={openId === null ? "window" : "window reading"}>
       <Bar mail={mail} />
@@ -46,12 +69,9 @@ export function App({ mail }: { readonly mail: Mail }): JSX.Element {
         <MessagePane mail={mail} />
       </main>
       {compose !== null && <Writing mail={mail} compose={compose} />}
-      <div class="notices" role="status" aria-live="polite">
-        {notice !== null && <NoticeBox mail={mail} notice={notice} />}
-      </div>
       {keysShown && <Keys close={() => mail.set({ keysShown: false })} />}
       {reads !== null && <Reads reads={reads} close={() => mail.set({ reads: null })} />}
-      {signedOut && <SignedOutBox />}
+      {above}
     </div>
   );
 }
@@ -110,6 +130,7 @@ function Bar({ mail }: { readonly mail: Mail }): JSX.Element {
         <IconButton icon="keys" name="Keys" keys="?" press={() => mail.set({ keysShown: true })} />
       </span>
       <IconButton icon="seen" name="Read by others" press={() => mail.showReads()} />
+      <IconButton icon="shield" name="Security" press={() => mail.set({ view: "security" })} />
       <SignOut />
     </header>
   );
@@ -117,7 +138,7 @@ function Bar({ mail }: { readonly mail: Mail }): JSX.Element {
 
 function SignOut(): JSX.Element {
   return (
-    <form method="post" action="/logout" onSubmit={leave}>
+    <form method="post" action="/logout" onSubmit={signingOut}>
       <button type="submit" class="icon-button" aria-label="Sign out" title="Sign out">
         <Icon name="signOut" />
       </button>
@@ -165,28 +186,6 @@ function NoticeBox({
       )}
       <IconButton icon="close" name="Dismiss" press={() => mail.dismissNotice()} />
     </div>
-  );
-}
-
-/** A dialog of the browser's own kind: focus stays inside and returns afterwards. */
-function Dialog(props: {
-  readonly name: string;
-  readonly close?: () => void;
-  readonly children: JSX.Element;
-}): JSX.Element {
-  const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => box.current?.showModal(), []);
-  return (
-    <dialog
-      ref={box}
-      aria-label={props.name}
-      onCancel={(event) => {
-        event.preventDefault();
-        props.close?.();
-      }}
-    >
-      {props.children}
-    </dialog>
   );
 }
 
@@ -243,17 +242,17 @@ function Keys({ close }: { readonly close: () => void }): JSX.Element {
   );
 }
 
-function SignedOutBox(): JSX.Element {
+/** Nothing of the mail stays on the screen; the form says why it is there. */
+function SignedOut(): JSX.Element {
+  useEffect(() => location.replace("/login?why=ended&return=%2Fmail%2F"), []);
   return (
-    <Dialog name="Signed out">
-      <>
-        <h2>You have been signed out</h2>
-        <p>The session ended. What you were writing is kept in this tab until you are back.</p>
-        <a class="button primary" href="/login?why=ended&return=%2Fmail%2F">
-          Sign in again
-        </a>
-      </>
-    </Dialog>
+    <div class="empty whole">
+      <h1>You have been signed out</h1>
+      <p class="soft">The session ended. What you were writing is kept until you are back.</p>
+      <a class="button primary" href="/login?why=ended&return=%2Fmail%2F">
+        Sign in again
+      </a>
+    </div>
   );
 }
 

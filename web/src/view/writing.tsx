@@ -17,7 +17,7 @@ export function Writing({
   readonly compose: Compose;
 }): JSX.Element {
   const { draft } = compose;
-  useEffect(() => keepDraft(compose), [compose]);
+  useEffect(() => keepDraft(compose, mail.state.accountId), [compose]);
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
     const first = draft.to === "" ? "#to" : "#text";
