@@ -1,12 +1,14 @@
 /** `npm run bench [-- NAME OPTIONS]`: measurements side by side with peers; never part of a test. */
 
 import { benchIdentity } from "./identity.ts";
+import { benchPublish } from "./publish.ts";
 import { benchSmtp } from "./smtp.ts";
 import { benchStore } from "./store.ts";
 import { benchStoreGrowth } from "./store-growth.ts";
 
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   identity: benchIdentity,
+  publish: benchPublish,
   smtp: benchSmtp,
   store: benchStore,
   "store-growth": benchStoreGrowth,

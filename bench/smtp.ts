@@ -10,12 +10,11 @@
 
 import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { startFakeDns } from "../tests/kit/fake-dns.ts";
 import { startInstallation } from "../tests/kit/installation.ts";
 import { startPostfix } from "../tests/kit/postfix.ts";
-import { type ControlGroup, controlGroup } from "./control-group.ts";
+import { type ControlGroup, controlGroup, idle } from "./control-group.ts";
 import { spread, spreadText } from "./spread.ts";
 
 interface Server {
@@ -125,17 +124,6 @@ async function load(server: Server, total: string, perConnection: string): Promi
   const amount = ["--total", total, "--per-connection", perConnection];
   const { stdout } = await run(process.execPath, [program, ...to, ...amount]);
   return JSON.parse(stdout) as Load;
-}
-
-/** Waits until the group has done what it still had to do. */
-async function idle(group: ControlGroup): Promise<void> {
-  let before = group.cpuSeconds();
-  for (let quiet = 0; quiet < 4; ) {
-    await pause(200);
-    const now = group.cpuSeconds();
-    quiet = now - before > 0.008 ? 0 : quiet + 1;
-    before = now;
-  }
 }
 
 function report(servers: readonly Server[], runs: readonly Run[], what: string): void {

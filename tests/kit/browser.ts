@@ -7,11 +7,19 @@ const executablePath = "/usr/bin/chromium";
 
 export const hasBrowser: boolean = existsSync(executablePath);
 
-export function launchBrowser(): Promise<Browser> {
+export interface BrowserOptions {
+  /** More arguments, such as where a name leads. */
+  readonly args?: readonly string[];
+  /** Another way to start it: in a network namespace. */
+  readonly executable?: string;
+}
+
+export function launchBrowser(options: BrowserOptions = {}): Promise<Browser> {
   return chromium.launch({
-    executablePath,
+    executablePath: options.executable ?? executablePath,
     headless: true,
     args: [
+      ...(options.args ?? []),
       ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
       ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
     ],

@@ -205,7 +205,6 @@ function secrets(): Buffer[] {
     pem("hub/policy.key"),
     pem("hub/link.key"),
     pem("pki/site-ca.key"),
-    pem("pki/link-ca.key"),
     readFileSync(join(data, "keyring/secret"), "utf8").trim(),
     readFileSync(join(data, "hub/admin.secret"), "utf8").trim(),
   ].map((text) => Buffer.from(text));
