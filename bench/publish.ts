@@ -124,7 +124,7 @@ async function startPostern(stack: AsyncDisposableStack, ground: Ground): Promis
   const config = `
 [web]
 connections = 20000
-connectionsPerAddress = 20000
+connectionsPerAddress = 10000
 requestsPerConnection = 1000000
 [publish.app]
 ruleSets = ["web"]

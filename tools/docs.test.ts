@@ -22,7 +22,7 @@ describe("pages made from code", () => {
       "Not there yet",
     );
     assert.match(there, /\| `trace show <id>` \|/);
-    assert.match(missing, /`plan rules`/);
+    assert.match(missing, /`analyze`/);
     for (const [, name = ""] of missing.matchAll(/`([^`]+)`/g)) {
       assert.ok(!there.includes(`| \`${name}\``), name);
     }

@@ -54,13 +54,13 @@ describe("CAP-23 the warning before a session ends", { skip: !hasBrowser }, () =
     const front = await openFront(browser);
     const [one, other] = [await front.open(), await front.open()];
     await Promise.all([ready(one), ready(other)]);
-    front.idleMs = 8000;
+    front.idleMs = 20_000; // warns after half of it
     front.restart();
     for (const page of [one, other]) await page.reload().then(() => ready(page));
     front.restart();
     await Promise.all([
-      warning(one).waitFor({ timeout: 8000 }),
-      warning(other).waitFor({ timeout: 8000 }),
+      warning(one).waitFor({ timeout: 20_000 }),
+      warning(other).waitFor({ timeout: 20_000 }),
     ]);
     await warning(one)
       .getByText(/You will be signed out in/)

@@ -26,7 +26,7 @@ before(async () => {
 [dns]
 servers = ["127.0.0.1:${dns.endpoint.port}"]
 [balancer]
-trusted = ["127.0.0.0/8"]
+mail = ["127.0.0.0/8"]
 [spam]
 partners = ["bank.example"]
 [identity]

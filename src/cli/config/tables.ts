@@ -76,11 +76,16 @@ const egressParameters: {
   },
 };
 
-const balancerParameters: { readonly trusted: Parameter<readonly string[]> } = {
-  trusted: {
-    default: [],
-    doc: "Networks of balancers whose connections to the edges begin with a PROXY header, v1 or v2.",
-  },
+const balanced = (edge: string): Parameter<readonly string[]> => ({
+  default: [],
+  doc: `Networks of balancers whose connections to ${edge} begin with a PROXY header, v1 or v2.`,
+});
+
+type Balancers = Readonly<Record<"mail" | "web", Parameter<readonly string[]>>>;
+
+const balancerParameters: Balancers = {
+  mail: balanced("the mail edge"),
+  web: balanced("the web edge"),
 };
 
 export interface Tables {

@@ -110,7 +110,7 @@ function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
     dns: config.dns,
     egressPorts: config.egress.ports.map(Number),
     egressPrivate: config.egress.private,
-    proxyTrusted: config.balancer.trusted,
+    proxyTrusted: config.balancer.mail,
     smtp: config.smtp,
     edge: config.edge,
   };
@@ -124,7 +124,7 @@ function edgeWebSettings(installation: Installation): AllSettings["edge-web"] {
     publishedHosts: publishingOf(installation).publishedHosts,
     policyPublicKey: installation.policyPublicKey,
     tls: { certFile: join(layout.edgeWeb, "tls.pem"), keyFile: join(layout.edgeWeb, "tls.key") },
-    proxyTrusted: config.balancer.trusted,
+    proxyTrusted: config.balancer.web,
     limits: config.web,
     tcp: tcpSettings(config),
     link: {
