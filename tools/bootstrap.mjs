@@ -47,6 +47,7 @@ const debianPackages = [
   ["python3-nacl", "/usr/lib/python3/dist-packages/nacl/__init__.py"],
   ["python3-spf", "/usr/lib/python3/dist-packages/spf.py"],
   ["roundcube-core", "/usr/share/roundcube/index.php"],
+  ["roundcube-plugins", "/usr/share/roundcube/plugins/http_authentication/http_authentication.php"],
   ["roundcube-sqlite3", "/usr/share/doc/roundcube-sqlite3"],
   ["rspamd", "/usr/bin/rspamd"],
   ["softhsm2", "/usr/bin/softhsm2-util"],

@@ -37,6 +37,8 @@ export type WebRefusal =
   /** Basic credentials were wrong, or slowed down: the edge asks again. */
   | "credentials"
   | "slow-down"
+  /** Signed in only to enrol a second factor: the edge leads to where that is done. */
+  | "enrol"
   /** Signed in, and not allowed here (a public computer and an attachment, for one). */
   | "not-allowed"
   /** The application did not answer, or not as HTTP; `why` is for the log. */

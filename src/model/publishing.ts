@@ -39,6 +39,8 @@ export interface PublishingRule {
   readonly crossOrigin?: boolean;
   /** Greatest body; the front's own limit when absent. */
   readonly bodyMaxBytes?: number;
+  /** How long an answer may keep its client waiting for octets, where that is longer than elsewhere. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** What the login page offers besides a password. */

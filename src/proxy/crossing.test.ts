@@ -320,6 +320,11 @@ test("W7 ownLocation() stays on the host (RFC 9110 §10.2.2)", () => {
     ["https://mail.example", "/"],
     ["https://mail.example?x", "/?x"],
     ["//mail.example/app", "/app"],
+    // Exchange writes the port that goes without saying.
+    ["https://mail.example:443/owa/", "/owa/"],
+    ["http://mail.example:80/owa/", "/owa/"],
+    ["http://mail.example:443/", undefined],
+    ["https://mail.example:4430/", undefined],
     ["https://evil.example/", undefined],
     ["//evil.example/", undefined],
     ["https://mail.example@evil.example/", undefined],

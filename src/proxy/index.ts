@@ -2,7 +2,7 @@
 
 export { ownHeaders, relayedHeaders } from "./answer-headers.ts";
 export { readBasic } from "./basic.ts";
-export { type CompiledPolicy, compilePolicy } from "./compiled-policy.ts";
+export { type CompiledPolicy, compilePolicy, findRule, withoutPort } from "./compiled-policy.ts";
 export { clearCookie, formCookie, readCookie, sessionCookie, setCookie } from "./cookies.ts";
 export { crossingHeaders } from "./crossing-headers.ts";
 export { parseForm } from "./form.ts";
@@ -14,6 +14,7 @@ export {
   type RequestHead,
   type Route,
 } from "./judge.ts";
+export { ownLocation } from "./location.ts";
 export { isNavigation } from "./origin.ts";
 export {
   errorPage,
@@ -22,6 +23,7 @@ export {
   linkedNotice,
   loginAddress,
   loginPage,
+  logoutPage,
   noticeText,
   pagePolicy,
   passkeyPagePolicy,

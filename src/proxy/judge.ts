@@ -143,7 +143,7 @@ const readOnly = ["GET", "HEAD"];
 /** Pages of the front that no application can take over. */
 const ownPages: ReadonlyMap<string, { route: Route; methods: readonly string[] }> = new Map([
   ["/login", { route: { kind: "login" }, methods: ["GET", "HEAD", "POST"] }],
-  ["/logout", { route: { kind: "logout" }, methods: ["POST"] }],
+  ["/logout", { route: { kind: "logout" }, methods: ["GET", "HEAD", "POST"] }],
 ]);
 
 /** Those that give way to an application that is published there. */

@@ -178,6 +178,17 @@ export function leavingPage(location: URL, host: string): string {
   });
 }
 
+/** Where a link to sign out leads: one session serves every application, so all of them end. */
+export function logoutPage(host: string): string {
+  return shell({
+    title: `Sign out · ${escapeHtml(host)}`,
+    body: `<h1>Sign out</h1><p class="soft">${escapeHtml(host)}</p>
+<p>You are still signed in here. Signing out ends everything that you opened with this sign-in.</p>
+<form method="post" action="/logout"><button type="submit" autofocus>Sign out</button></form>
+<p><a class="button second" href="/">Stay signed in</a></p>`,
+  });
+}
+
 const titleOf = ({ host, notice }: LoginStepPage): string => {
   const problem = notice !== undefined && notices[notice][0] === "danger" ? "Not signed in" : "";
   return `${problem || "Sign in"} · ${escapeHtml(host)}`;

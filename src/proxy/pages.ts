@@ -8,6 +8,7 @@ export {
   linkedNotice,
   loginAddress,
   loginPage,
+  logoutPage,
   noticeText,
   returnPathIn,
   secondFactorPage,

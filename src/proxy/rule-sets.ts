@@ -32,6 +32,14 @@ const mail = (path: string, methods: readonly string[], login: LoginWay): Shape 
   targets: "mail",
 });
 
+const minuteMs = 60_000;
+/** [MS-ASCMD] §2.2.3.88: a telephone asks for news and is kept waiting, for up to 59 minutes. */
+const pingMs = 60 * minuteMs;
+/** GetStreamingEvents of EWS lasts up to 30 minutes, whether there is news or not. */
+const subscriptionMs = 32 * minuteMs;
+/** Outlook waits some minutes for news of a mailbox. */
+const outlookMs = 10 * minuteMs;
+
 /** Windows compares paths without case. */
 const windows = (path: string, methods: readonly string[], login: LoginWay): Shape => ({
   ...mail(path, methods, login),
@@ -56,9 +64,19 @@ export const ruleSets: Readonly<Record<RuleSetName, RuleSet>> = {
     rules: (path) => [mail(path, [...browsing, "PUT", "PATCH", "DELETE"], "form")],
   },
   roundcube: {
-    doc: "Roundcube webmail.",
+    doc: "Roundcube webmail: its pages, and the folders that its pages load from.",
     path: "/roundcube",
-    rules: (path) => [mail(path, browsing, "form")],
+    rules: (path) => {
+      const folder = path.endsWith("/") ? path : `${path}/`;
+      const page = mail(folder, browsing, "form");
+      const files = ["program/js", "program/resources", "skins", "plugins", "static.php"];
+      return [
+        { ...page, exact: true },
+        ...(path === folder ? [] : [{ ...page, path, exact: true }]),
+        { ...page, path: `${folder}index.php` },
+        ...files.map((name) => mail(folder + name, reading, "form")),
+      ];
+    },
   },
   sogo: {
     doc: "SOGo: pages behind the login form, CalDAV and CardDAV with Basic.",
@@ -79,20 +97,29 @@ export const ruleSets: Readonly<Record<RuleSetName, RuleSet>> = {
   },
   "exchange-ews": {
     doc: "Exchange Web Services (/EWS), with Basic.",
-    rules: () => [windows("/EWS", browsing, "basic")],
+    rules: () => [{ ...windows("/EWS", browsing, "basic"), answerTimeoutMs: subscriptionMs }],
   },
   "exchange-activesync": {
     doc: "Mobile synchronisation (/Microsoft-Server-ActiveSync), with Basic.",
-    rules: () => [windows("/Microsoft-Server-ActiveSync", ["OPTIONS", "POST"], "basic")],
+    rules: () => [
+      {
+        ...windows("/Microsoft-Server-ActiveSync", ["OPTIONS", "POST"], "basic"),
+        answerTimeoutMs: pingMs,
+      },
+    ],
   },
   "exchange-mapi": {
     doc: "MAPI over HTTP of Outlook (/mapi), with Basic.",
-    rules: () => [windows("/mapi", browsing, "basic")],
+    rules: () => [{ ...windows("/mapi", browsing, "basic"), answerTimeoutMs: outlookMs }],
   },
   "exchange-rpc": {
     doc: "RPC over HTTP of old Outlook (/rpc), with Basic.",
     rules: () => [
-      { ...windows("/rpc", [...browsing, ...rpcOverHttp], "basic"), bodyMaxBytes: rpcBodyBytes },
+      {
+        ...windows("/rpc", [...browsing, ...rpcOverHttp], "basic"),
+        bodyMaxBytes: rpcBodyBytes,
+        answerTimeoutMs: subscriptionMs,
+      },
     ],
   },
   "exchange-autodiscover": {
@@ -129,7 +156,7 @@ const ofPostern: readonly Shape[] = [
   own("/jmap/upload/", ["POST"]),
   own("/session", ["GET"], exact),
   own("/session/extend", ["POST"], exactJson),
-  own("/account/", ["GET", "POST"], { needsJson: true }),
+  own("/account", ["GET", "POST"], { needsJson: true }),
   own("/.well-known/autoconfig/mail/config-v1.1.xml", reading, open),
   own("/mail/config-v1.1.xml", reading, open),
   own("/autodiscover/autodiscover.xml", ["POST"], { ...open, ignoreCase: true }),

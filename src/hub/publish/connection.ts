@@ -24,6 +24,8 @@ export type Why =
 /** Who asked; called in this order, and never after `failed`. */
 export interface Asker {
   readonly method: string;
+  /** How long it waits for an answer; undefined: as long as others do. */
+  readonly answerTimeoutMs: number | undefined;
   /** @returns false to end the connection: the rest is not wanted */
   answered(head: ResponseHead): boolean;
   /** @returns false when no more is wanted for now: `resume()` says when */
@@ -103,6 +105,12 @@ export class Connection {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** Whether an answer that was asked for so long ago should have begun. */
+  isLate(ageMs: number, answerTimeoutMs: number): boolean {
+    const mostMs = Math.max(answerTimeoutMs, this.#asker?.answerTimeoutMs ?? 0);
+    return this.#phase === "head" && ageMs >= mostMs;
   }
 
   get sinceMs(): number {

@@ -162,7 +162,7 @@ describe("answerHeaders()", () => {
   } as const;
 
   test("W5 drops what belongs to the connection (RFC 9110 §7.6.1)", () => {
-    assert.deepEqual(answerHeaders(head, false), [
+    assert.deepEqual(answerHeaders(head, "inside.example", false), [
       ["cache-control", "public, max-age=60"],
       ["expires", "x"],
       ["set-cookie", "a=b"],
@@ -171,12 +171,37 @@ describe("answerHeaders()", () => {
   });
 
   test("CAP-24 leaves nothing on a public computer", () => {
-    assert.deepEqual(answerHeaders(head, true), [
+    assert.deepEqual(answerHeaders(head, "inside.example", true), [
       ["set-cookie", "a=b"],
       ["set-cookie", "c=d"],
       ["cache-control", "no-store"],
     ]);
   });
+
+  const places = [
+    ["https://inside.example/owa/?x=1#y", "/owa/?x=1#y"],
+    ["http://INSIDE.example/owa", "/owa"],
+    ["https://inside.example:443/owa", "/owa"],
+    ["//inside.example", "/"],
+    ["/owa", "/owa"],
+    ["https://mail.example.org/owa", "https://mail.example.org/owa"],
+    ["https://inside.example.evil.example/", "https://inside.example.evil.example/"],
+    ["https://inside.example//evil.example/", "https://inside.example//evil.example/"],
+  ] as const;
+  for (const [value, expected] of places) {
+    test(`W7 Location ${value} becomes ${expected}`, () => {
+      const headers: HeaderList = [
+        ["location", value],
+        ["content-location", value],
+        ["link", value],
+      ];
+      assert.deepEqual(answerHeaders({ ...head, headers }, "inside.example", false), [
+        ["location", expected],
+        ["content-location", expected],
+        ["link", value],
+      ]);
+    });
+  }
 
   const dispositions = [
     ["attachment", true],

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { isIPv6 } from "node:net";
 import type { HeaderList, WebRequest } from "#contracts/web";
 import type { ResponseHead } from "#formats/http";
+import { ownLocation } from "#proxy";
 import type { PublishedUpstream } from "./settings.ts";
 
 /** Who is signed in, where the application is to know. */
@@ -28,7 +29,7 @@ const oursAlone: ReadonlySet<string> = new Set([
 /** What of a request is the same for all requests to an application. */
 export interface HeaderRules {
   readonly application: Pick<PublishedUpstream, "signOn" | "hostHeader">;
-  /** For hostHeader "upstream". */
+  /** For hostHeader "upstream", and in what the application says of itself. */
   readonly host: string;
   /** Lower case; "" where nobody is signed on by it. */
   readonly signOnHeader: string;
@@ -97,16 +98,24 @@ export function fitsBasic(name: string): boolean {
 }
 
 /**
+ * @param upstreamHost as in `HeaderRules`: nobody outside knows that name
  * @param publicComputer nothing of it may stay there
  */
-export function answerHeaders(head: ResponseHead, publicComputer: boolean): HeaderList {
+export function answerHeaders(
+  head: ResponseHead,
+  upstreamHost: string,
+  publicComputer: boolean,
+): HeaderList {
   const named = connectionNamed(head.headers);
-  const fields = head.headers.filter(
-    ([name]) =>
-      !hopByHop.has(name) &&
-      !named.includes(name) &&
-      !(publicComputer && (name === "cache-control" || name === "expires")),
-  );
+  const fields: (readonly [string, string])[] = [];
+  for (const field of head.headers) {
+    const [name, value] = field;
+    if (hopByHop.has(name) || named.includes(name)) continue;
+    if (publicComputer && (name === "cache-control" || name === "expires")) continue;
+    const leads = name === "location" || name === "content-location";
+    // An address under its own name is one of the published host.
+    fields.push(leads ? [name, ownLocation(value, upstreamHost) ?? value] : field);
+  }
   return publicComputer ? [...fields, ["cache-control", "no-store"]] : fields;
 }
 

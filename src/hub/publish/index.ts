@@ -8,7 +8,8 @@ import type { WebRefusal, WebRequest } from "#contracts/web";
 import { requestHead } from "#formats/http";
 import type { AccountId } from "#model/mailbox";
 import type { PublishingRule } from "#model/publishing";
-import { type Dial, dialler } from "./dial.ts";
+import { type CompiledPolicy, compilePolicy } from "#proxy";
+import { dialler } from "./dial.ts";
 import type { PublishEvents } from "./events.ts";
 import {
   fitsBasic,
@@ -20,7 +21,13 @@ import {
 import { Passage } from "./passage.ts";
 import { Pool } from "./pool.ts";
 import { readWebRequest } from "./request.ts";
-import { ranked, ruleFor } from "./rules.ts";
+import { ruleFor } from "./rules.ts";
+import {
+  type CookieSeal,
+  type CookieSeals,
+  cookieSeals,
+  withoutSession,
+} from "./session-cookies.ts";
 import type { PublishedUpstream } from "./settings.ts";
 
 export { type PublishEvents, publishEvents } from "./events.ts";
@@ -50,24 +57,21 @@ export interface Publisher extends Disposable {
 
 /** @throws Misconfigured when the authorities of an application cannot be read */
 export function createPublisher(deps: PublisherDeps): Publisher {
-  const doors = new Map(
-    deps.applications.map((one) => [one.name, doorOf(one, dialler(one), deps.clock)]),
-  );
-  const hosts = new Set(deps.hosts);
+  const doors = new Map(deps.applications.map((one) => [one.name, doorOf(one, deps)]));
+  const seals = cookieSeals();
   return {
     handle(stream) {
       const ask = readWebRequest(stream.header);
       if (ask === undefined) return stream.abort("malformed request");
       if (ask.application === "postern") return deps.postern(stream, ask);
       const door = doors.get(ask.application);
-      const isOurs = hosts.has(ask.host) || hosts.has(ask.host.replace(/:\d{1,5}$/, ""));
-      const rule = door && isOurs ? ruleFor(ask, door.rules) : undefined;
+      const rule = door && ruleFor(ask, door.policy);
       if (door === undefined || rule === undefined) {
         deps.events.refused("unknown", "not-published");
         return refuse(stream, "not-published");
       }
       deps.events.asked(ask.application);
-      admit(deps, door, { stream, ask, rule });
+      admit(deps, door, { stream, ask, rule, seals });
     },
     [Symbol.dispose]() {
       for (const { pool } of doors.values()) pool.close();
@@ -78,18 +82,20 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 /** One application, ready to be asked. */
 interface Door {
   readonly application: Published;
-  /** Ranked. */
-  readonly rules: readonly PublishingRule[];
+  /** Of its rules alone. */
+  readonly policy: CompiledPolicy;
   readonly headers: HeaderRules;
   readonly pool: Pool;
 }
 
-function doorOf(application: Published, dial: Dial, clock: Clock): Door {
+function doorOf(application: Published, { hosts, clock }: PublisherDeps): Door {
+  const { rules } = application;
+  const policy = { version: 1, hosts, rules, login: { passkeys: false } };
   return {
     application,
-    rules: ranked(application.rules),
+    policy: compilePolicy(policy, () => 0),
     headers: headerRules(application),
-    pool: new Pool(dial, application, clock),
+    pool: new Pool(dialler(application), application, clock),
   };
 }
 
@@ -97,16 +103,22 @@ interface Visit {
   readonly stream: LinkStream;
   readonly ask: WebRequest;
   readonly rule: PublishingRule;
+  readonly seals: CookieSeals;
 }
 
 interface Visitor {
   /** Absent: nobody in particular. */
   readonly who?: SignedOn;
   readonly publicComputer: boolean;
+  readonly cookies: CookieSeal;
   stillValid(): boolean;
 }
 
-const anybody: Visitor = { publicComputer: false, stillValid: () => true };
+const anybody: Visitor = {
+  publicComputer: false,
+  cookies: withoutSession,
+  stillValid: () => true,
+};
 
 /** The rule says how somebody proves who they are; what the edge says of it is not asked. */
 function admit(deps: PublisherDeps, door: Door, visit: Visit): void {
@@ -114,8 +126,8 @@ function admit(deps: PublisherDeps, door: Door, visit: Visit): void {
     case "none":
       return pass(deps, door, visit, anybody);
     case "form": {
-      const visitor = inSession(deps, visit.ask);
-      if (visitor === undefined) return refuse(visit.stream, "session");
+      const visitor = inSession(deps, visit);
+      if (visitor === undefined) return refuse(visit.stream, whyNot(deps, visit.ask));
       return pass(deps, door, visit, visitor);
     }
     case "basic":
@@ -125,7 +137,7 @@ function admit(deps: PublisherDeps, door: Door, visit: Visit): void {
 
 function inSession(
   { sessions, person }: PublisherDeps,
-  { session: handle, target }: WebRequest,
+  { ask: { session: handle, target, application }, seals }: Visit,
 ): Visitor | undefined {
   if (handle === undefined) return undefined;
   // What a page asks by itself does not keep a session alive.
@@ -136,8 +148,14 @@ function inSession(
   return {
     who,
     publicComputer: found.publicComputer,
+    cookies: seals(application, handle),
     stillValid: () => sessions.peek(handle) !== undefined,
   };
+}
+
+/** Who must enrol a second factor first is signed in, and would be asked for nothing else. */
+function whyNot({ sessions }: PublisherDeps, { session = "" }: WebRequest): WebRefusal {
+  return sessions.peek(session, "enrolling") === undefined ? "session" : "enrol";
 }
 
 async function admitBasic(deps: PublisherDeps, door: Door, visit: Visit): Promise<void> {
@@ -153,24 +171,28 @@ async function admitBasic(deps: PublisherDeps, door: Door, visit: Visit): Promis
   if (!outcome.ok)
     return refuse(stream, outcome.reason === "refused" ? "credentials" : "slow-down");
   const who = { name: outcome.person.address, password };
-  pass(deps, door, visit, { who, publicComputer: false, stillValid: () => true });
+  pass(deps, door, visit, { ...anybody, who });
 }
 
 function pass(deps: PublisherDeps, door: Door, { stream, ask, rule }: Visit, by: Visitor): void {
   const { events } = deps;
   const { application, headers, pool } = door;
   const { name, signOn, publicDownloads } = application;
-  const { who } = by;
+  const { who, cookies } = by;
   if (signOn === "basic" && who && (who.password === undefined || !fitsBasic(who.name))) {
     // Signed in by passkey or elsewhere: there is no password to sign on with.
     events.refused(name, "not-allowed", "no password to sign on with");
     return refuse(stream, "not-allowed", "no password");
   }
-  const fields = upstreamHeaders(ask, headers, who, rule.login === "none");
+  const told = { ...ask, headers: cookies.opened(ask.headers) };
+  const fields = upstreamHeaders(told, headers, who, rule.login === "none");
   const passage = new Passage(stream, ask, {
     pool,
     head: requestHead(ask.method, ask.target, fields),
+    upstreamHost: headers.host,
+    answerTimeoutMs: rule.answerTimeoutMs,
     publicComputer: by.publicComputer,
+    cookies,
     downloads: publicDownloads,
     stillValid: by.stillValid,
     failed: (why, detail) => events.failed(name, why, detail),

@@ -7,14 +7,20 @@ import type { ResponseHead } from "#formats/http";
 import type { Connection, Why } from "./connection.ts";
 import { answerHeaders, isDownload } from "./headers.ts";
 import type { Pool, Request } from "./pool.ts";
+import type { CookieSeal } from "./session-cookies.ts";
 
 /** What was decided before it may pass. */
 export interface Pass {
   readonly pool: Pool;
   /** Of the request, with the blank line. */
   readonly head: string;
+  /** The application's own name. */
+  readonly upstreamHost: string;
+  /** How long the answer may take to begin, where that is longer than elsewhere. */
+  readonly answerTimeoutMs: number | undefined;
   /** The answer leaves nothing on the computer. */
   readonly publicComputer: boolean;
+  readonly cookies: CookieSeal;
   readonly downloads: boolean;
   /** Whether who asked is still signed in; asking does not prolong it. */
   stillValid(): boolean;
@@ -60,6 +66,10 @@ export class Passage implements Request {
 
   // Request.
 
+  get answerTimeoutMs(): number | undefined {
+    return this.#pass.answerTimeoutMs;
+  }
+
   get method(): string {
     return this.#ask.method;
   }
@@ -86,7 +96,7 @@ export class Passage implements Request {
   }
 
   answered(head: ResponseHead): boolean {
-    const { publicComputer, downloads } = this.#pass;
+    const { publicComputer, downloads, cookies, upstreamHost } = this.#pass;
     if (head.status === 101) {
       // Never without having been asked for, nor to anything else.
       if (this.#ask.upgrade === undefined || head.upgrade !== this.#ask.upgrade) {
@@ -103,7 +113,7 @@ export class Passage implements Request {
     const bodyBytes = bodyBytesOf(head, this.#ask.method);
     this.#stream.answer({
       status: head.status,
-      headers: answerHeaders(head, publicComputer),
+      headers: cookies.sealed(answerHeaders(head, upstreamHost, publicComputer)),
       ...(bodyBytes !== undefined && { bodyBytes }),
     } satisfies WebResponse);
     return true;

@@ -128,7 +128,7 @@ export class Pool implements ConnectionPort {
         if (ageMs >= Math.min(idleTimeoutMs, connection.keepsForMs)) connection.destroy();
       } else if (connection.phase === "dialling") {
         if (ageMs >= connectTimeoutMs) connection.destroy();
-      } else if (connection.phase === "head" && ageMs >= answerTimeoutMs) {
+      } else if (connection.isLate(ageMs, answerTimeoutMs)) {
         connection.fail("too-late", `no answer in ${Math.round(ageMs)} ms`);
       } else connection.look();
     }

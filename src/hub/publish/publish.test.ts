@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { WebResponse } from "#contracts/web";
+import { fakeClock } from "../../../tests/kit/fake-clock.ts";
 import {
   application,
   type Edge,
@@ -229,6 +230,28 @@ describe("a published application", () => {
     using edge = edgeTo(application(server.url, { answerTimeoutMs: 1000 }));
     assert.deepEqual((await edge.ask()).answer, { refused: "unreachable", why: "too-late" });
   });
+
+  test("is waited for as long as a rule says (mobile sync)", async () => {
+    const clock = fakeClock();
+    let answer = (): void => {};
+    await using server = await nodeServer((asked, answering) => {
+      if (asked.url === "/sync") answer = () => void answering.end("news");
+    });
+    const rules = [{ path: "/sync", answerTimeoutMs: 3_600_000 }, {}];
+    using edge = edgeTo(application(server.url, {}, rules), { clock });
+    const pass = async (ms: number): Promise<void> => {
+      await pause(100); // requests are on their way
+      for (let at = 0; at < ms; at += 10_000) await clock.advance(10_000);
+    };
+    const [news, other] = [edge.ask({ target: "/sync" }), edge.ask({ target: "/other" })];
+    await pass(59 * 60_000);
+    assert.deepEqual((await other).answer, { refused: "unreachable", why: "too-late" });
+    answer();
+    assert.equal((await news).body.toString(), "news");
+    const late = edge.ask({ target: "/sync" });
+    await pass(61 * 60_000);
+    assert.deepEqual((await late).answer, { refused: "unreachable", why: "too-late" });
+  });
 });
 
 describe("who may ask", () => {
@@ -251,6 +274,28 @@ describe("who may ask", () => {
       assert.equal(statusOf(await edge.ask(asked)), refused);
     });
   }
+
+  test("who must enrol a second factor first is led there, and not to the login again", async () => {
+    await using server = await nodeServer(() => assert.fail("reached the application"));
+    const session = { account: "ana", publicComputer: false } as never;
+    const sessions = {
+      touch: () => undefined,
+      peek: (asked: string, also?: "enrolling") =>
+        asked === handle && also === "enrolling" ? session : undefined,
+      signOn: () => undefined,
+    };
+    using edge = edgeTo(application(server.url), { sessions });
+    assert.equal(statusOf(await edge.ask()), "enrol");
+    assert.equal(statusOf(await edge.ask({ session: "x".repeat(20) })), "session");
+  });
+
+  test("W7 a redirect to the application's own name stays on the published host", async () => {
+    await using server = await nodeServer((asked, answer) => {
+      answer.writeHead(302, { location: `http://${asked.headers.host}/next` }).end();
+    });
+    using edge = edgeTo(application(server.url, { hostHeader: "upstream" }));
+    assert.equal(new Map(headersOf(await edge.ask())).get("location"), "/next");
+  });
 
   test("a session is prolonged by people, not by what a page asks by itself", async () => {
     await using server = await nodeServer(echo);

@@ -53,7 +53,7 @@ export const upstreamParameters = {
     unit: "ms",
     min: 1_000,
     max: 7_200_000,
-    doc: "How long it may think before its answer begins. Raise for mobile sync, which holds a request for up to an hour.",
+    doc: "How long it may think before its answer begins. Rule sets for mobile sync bring their own, longer time.",
   },
   idleTimeoutMs: {
     default: 30_000,

@@ -1,0 +1,108 @@
+/** A real Dovecot on loopback with a folder of its own: mailboxes that are not Postern's. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "./installation.ts";
+import { portOpens } from "./port-opens.ts";
+
+export interface MailboxOwner {
+  readonly address: string;
+  readonly password: string;
+}
+
+export interface Dovecot extends AsyncDisposable {
+  readonly imapPort: number;
+  /** Puts a message into somebody's inbox, as a delivery agent would. */
+  deliver(address: string, message: string): void;
+}
+
+const nobody = 65_534;
+
+/** Only root may start it: its programs change to users of their own. */
+export async function startDovecot(owners: readonly MailboxOwner[]): Promise<Dovecot> {
+  const folder = mkdtempSync(join(tmpdir(), "postern-dovecot-"));
+  chmodSync(folder, 0o755);
+  const [imapPort = 0] = await freePorts(1);
+  for (const { address } of owners) makeMaildir(folder, address);
+  const passwords = owners.map(({ address, password }) => `${address}:{PLAIN}${password}::::::\n`);
+  writeFileSync(join(folder, "passwd"), passwords.join(""));
+  writeFileSync(join(folder, "dovecot.conf"), configuration(folder, imapPort));
+  const dovecot = spawn("/usr/sbin/dovecot", ["-F", "-c", join(folder, "dovecot.conf")], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  await portOpens(imapPort, dovecot, join(folder, "log"));
+  let delivered = 0;
+  return {
+    imapPort,
+    deliver(address, message) {
+      delivered += 1;
+      const name = `${Math.trunc(Date.now() / 1000)}.M${delivered}P1.test`;
+      const file = join(folder, "mail", address, "Maildir/new", name);
+      writeFileSync(file, message);
+      chownSync(file, nobody, nobody);
+    },
+    async [Symbol.asyncDispose]() {
+      if (dovecot.exitCode === null && dovecot.kill("SIGTERM")) await once(dovecot, "exit");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function makeMaildir(folder: string, address: string): void {
+  let path = folder;
+  for (const part of ["mail", address, "Maildir"]) {
+    path = join(path, part);
+    mkdirSync(path, { recursive: true });
+    if (part !== "mail") chownSync(path, nobody, nobody);
+  }
+  for (const part of ["cur", "new", "tmp"]) {
+    mkdirSync(join(path, part));
+    chownSync(join(path, part), nobody, nobody);
+  }
+}
+
+function configuration(folder: string, imapPort: number): string {
+  return `base_dir = ${folder}/run
+state_dir = ${folder}/state
+log_path = ${folder}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:~/Maildir
+passdb {
+  driver = passwd-file
+  args = ${folder}/passwd
+}
+userdb {
+  driver = static
+  args = uid=${nobody} gid=${nobody} home=${folder}/mail/%u
+}
+service imap-login {
+  inet_listener imap {
+    port = ${imapPort}
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+namespace inbox {
+  inbox = yes
+  mailbox Drafts {
+    auto = subscribe
+    special_use = \\Drafts
+  }
+  mailbox Sent {
+    auto = subscribe
+    special_use = \\Sent
+  }
+  mailbox Trash {
+    auto = subscribe
+    special_use = \\Trash
+  }
+}
+`;
+}
