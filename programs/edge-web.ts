@@ -6,7 +6,7 @@ import { Registry } from "#base/measures";
 import { runProgram } from "#base/program";
 import { systemRandom } from "#base/random";
 import type { Manifest } from "#contracts/manifest";
-import { openLinks } from "#edge/link";
+import { openLinks, pushSamples } from "#edge/link";
 import { publishTcp } from "#edge/tcp";
 import { startEdgeWeb } from "#edge/web";
 
@@ -29,16 +29,21 @@ export const manifest: Manifest = {
   fence: "permission",
 };
 
+const samplesEveryMs = 5_000;
+
 if (import.meta.main) {
   await runProgram(manifest.name, async (settingsFile, log, announce) => {
     const settings = JSON.parse(readFileSync(settingsFile, "utf8"));
-    const common = { clock: systemClock, log, registry: new Registry() };
+    const registry = new Registry();
+    const common = { clock: systemClock, log, registry };
     const links = await openLinks(settings.link, { ...common, random: systemRandom });
     const web = await startEdgeWeb(settings, { ...common, links });
     const clients = await publishTcp(settings.tcp, { ...common, links });
+    const stopSamples = pushSamples(registry, links, systemClock, samplesEveryMs);
     announce("ready");
     return {
       async [Symbol.asyncDispose]() {
+        stopSamples();
         await clients[Symbol.asyncDispose]();
         await web[Symbol.asyncDispose]();
         await links[Symbol.asyncDispose]();

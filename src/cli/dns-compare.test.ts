@@ -73,6 +73,14 @@ describe("wantedRecords()", () => {
     assert.match(zone, /\n_imaps\._tcp IN SRV 0 1 993 mail\.example\.org\.\n/);
   });
 
+  test("mail programs are sent to the host whose certificate they will see", () => {
+    const rows = wantedRecords({ ...setup, clientHost: "imap.example.org" });
+    const target = (name: string): string | undefined =>
+      rows.find((row) => row.type === "SRV" && row.name === name)?.value;
+    assert.equal(target("_imaps._tcp"), "0 1 993 imap.example.org.");
+    assert.equal(target("_jmap._tcp"), "0 1 443 mail.example.org.");
+  });
+
   test("every line for people fits into 80 columns, but for the values", () => {
     const lines = recordsText("example.org", wanted).split("\n");
     const wide = lines.filter((line) => line.length > 80 && !/^ {4}\S/.test(line));

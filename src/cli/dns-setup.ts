@@ -50,15 +50,22 @@ function reportsOf(
   return { address, exists: taken.has(address) };
 }
 
-function fromConfig({ listen, queue }: Config): Pick<MailSetup, "address" | "ports" | "smartHost"> {
+function fromConfig({
+  listen,
+  clients,
+  certificates,
+  queue,
+}: Config): Pick<MailSetup, "address" | "clientHost" | "ports" | "smartHost"> {
   const [host] = endpoint(listen.smtp);
   const [smartHost] = endpoint(queue.smartHost);
+  const clientHost = certificates.insideNames.find((name) => !name.startsWith("*"));
   return {
     ...(isIP(host) === 4 && isPublicAddress(host) && { address: host }),
     ...(smartHost !== "" && isIP(smartHost) === 0 && { smartHost }),
+    ...(clientHost !== undefined && { clientHost }),
     ports: {
-      submission: publicPort(listen.submission, 465),
-      imap: publicPort(listen.imap, 993),
+      submission: publicPort(clients.submissions || listen.submission, 465),
+      imap: publicPort(clients.imaps || listen.imap, 993),
       https: publicPort(listen.https, 443),
     },
   };

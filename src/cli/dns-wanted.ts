@@ -14,6 +14,8 @@ export interface MailSetup {
   readonly domain: string;
   /** Public name of the mail server, which other domains may share. */
   readonly hostname: string;
+  /** Name that IMAP and submission show in their certificate; absent: the same. */
+  readonly clientHost?: string;
   /** Public address of that server, when the configuration tells it. */
   readonly address?: string;
   readonly dkim: readonly DkimKeyRecord[];
@@ -176,13 +178,13 @@ function tlsRows({ domain, hostname, reports, certificate }: MailSetup): Row[] {
 }
 
 /** RFC 6186, RFC 8314 §5.1, RFC 8620 §2.2; and what Thunderbird and Outlook ask for. */
-function clientRows({ domain, hostname, ports }: MailSetup): Row[] {
-  const service = (name: string, port: number, why: string): Row => ({
+function clientRows({ domain, hostname, clientHost, ports }: MailSetup): Row[] {
+  const service = (name: string, port: number, why: string, host = clientHost): Row => ({
     type: "SRV",
     fullName: `${name}.${domain}`,
     need: "should",
     per: "domain",
-    value: `0 1 ${port} ${hostname}.`,
+    value: `0 1 ${port} ${host ?? hostname}.`,
     why,
   });
   const alias = (name: string, who: string): Row => ({
@@ -197,7 +199,7 @@ function clientRows({ domain, hostname, ports }: MailSetup): Row[] {
   return [
     service("_submissions._tcp", ports.submission, "mail programs find where to send"),
     service("_imaps._tcp", ports.imap, "mail programs find where to read"),
-    service("_jmap._tcp", ports.https, "mail programs that speak JMAP find it"),
+    service("_jmap._tcp", ports.https, "mail programs that speak JMAP find it", hostname),
     alias("autoconfig", "Thunderbird"),
     alias("autodiscover", "Outlook"),
   ];

@@ -10,19 +10,19 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createServer as createTcpServer } from "node:net";
+import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { type ConnectionOptions, connect, createServer, type TLSSocket } from "node:tls";
+import { type ConnectionOptions, connect, createServer, TLSSocket } from "node:tls";
 import { silentLog } from "#base/log";
 import { pick, seededRandom, systemRandom } from "#base/random";
 import type { CertifyAnswer } from "#contracts/certify";
 import { linkPair } from "#contracts/link";
-import { type Certify, createCertify } from "#edge/certify";
+import { type Certify, contextLastsMs, createCertify, currentContext } from "#edge/certify";
 import { fingerprintOf, keyOfRequest, testAuthority } from "../../tests/kit/authority.ts";
 import { selfSigned } from "../../tests/kit/certificate.ts";
-import { fakeClock } from "../../tests/kit/fake-clock.ts";
+import { type FakeClock, fakeClock } from "../../tests/kit/fake-clock.ts";
 
 const nowMs = Date.now();
 const authority = testAuthority(nowMs);
@@ -54,6 +54,79 @@ async function requestKey(certify: Certify, names: readonly string[]) {
 const why = (answer: CertifyAnswer): string => (answer.ok ? "ok" : answer.why);
 const install = (certify: Certify, chainPem: string, keyPem?: string) =>
   certify.answer({ do: "install", chainPem, ...(keyPem !== undefined && { keyPem }) });
+
+const weak = "ALL:@SECLEVEL=0";
+
+function dialled(port: number, options: ConnectionOptions): TLSSocket {
+  return connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ...options });
+}
+
+/** Version and cipher, or the code of what went wrong. */
+async function spoken(port: number, options: ConnectionOptions): Promise<string> {
+  const socket = dialled(port, options);
+  try {
+    await once(socket, "secureConnect");
+    return `${socket.getProtocol()} ${socket.getCipher().name}`;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function ticketOf(port: number): Promise<Buffer> {
+  const socket = dialled(port, {});
+  const [session] = (await once(socket, "session")) as [Buffer];
+  socket.destroy();
+  return session;
+}
+
+async function isResumed(port: number, session: Buffer): Promise<boolean> {
+  const socket = dialled(port, { session });
+  await once(socket, "secureConnect");
+  const reused = socket.isSessionReused();
+  socket.destroy();
+  return reused;
+}
+
+/** Mail doors, which ask for the context at each handshake. */
+async function mailDoor(certify: Certify, clock: FakeClock) {
+  const context = currentContext(certify, clock);
+  const server = createTcpServer((socket: Socket) => {
+    const secure = new TLSSocket(socket, { isServer: true, secureContext: context() });
+    secure.on("error", () => {}).resume();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return { port, [Symbol.dispose]: () => void server.close() };
+}
+
+describe("currentContext()", () => {
+  const offers: readonly (readonly [string, ConnectionOptions, RegExp])[] = [
+    ["1.3, with a group against quantum computers", { ecdhCurve: "X25519MLKEM768" }, /^TLSv1\.3/],
+    ["1.2 with AEAD", { maxVersion: "TLSv1.2" }, /^TLSv1\.2 ECDHE-ECDSA-AES128-GCM-SHA256$/],
+    ["no CBC", { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA256" }, /^E/],
+    ["nothing older", { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: weak }, /^E/],
+  ];
+  for (const [what, options, expected] of offers) {
+    test(`W19 CAP-25 offers ${what}`, async () => {
+      const { certify, clock } = opened();
+      using open = await mailDoor(certify, clock);
+      assert.match(await spoken(open.port, options), expected);
+    });
+  }
+
+  test("W19 keys of session tickets last a day (RFC 9325 §3.4)", async () => {
+    const { certify, clock } = opened();
+    using open = await mailDoor(certify, clock);
+    const session = await ticketOf(open.port);
+    assert.equal(await isResumed(open.port, session), true);
+    await clock.advance(contextLastsMs);
+    assert.equal(await isResumed(open.port, session), false);
+  });
+});
 
 describe("createCertify()", () => {
   test("the key of a request stays here; its chain is served when it comes, after a restart too", async () => {

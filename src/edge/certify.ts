@@ -4,9 +4,9 @@
  */
 
 import { Buffer } from "node:buffer";
-import { createPublicKey, generateKeyPairSync, sign } from "node:crypto";
+import { constants, createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import type { Socket } from "node:net";
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import type { Clock } from "#base/clock";
 import type { Log } from "#base/log";
 import type { Random } from "#base/random";
@@ -58,18 +58,48 @@ export function createCertify(options: CertifyOptions): Certify {
   return new OwnCertificate(options, files, challenges(options.clock, options.random));
 }
 
-/** For servers that ask at each handshake; made anew when the certificate changes. */
+/**
+ * TLS of every door that others connect to: 1.3, and 1.2 with forward secrecy and AEAD alone, without
+ * renegotiation (RFC 9325 §3.5, §4.2). The first group withstands quantum computers, too.
+ */
+export const doorTls: SecureContextOptions = {
+  minVersion: "TLSv1.2",
+  ciphers: [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+  ].join(":"),
+  honorCipherOrder: true,
+  ecdhCurve: "X25519MLKEM768:P-256:X25519:P-384",
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
+};
+
+/** The keys of session tickets live as long as a context does (RFC 9325 §3.4). */
+export const contextLastsMs = 86_400_000;
+
+/** For servers that ask at each handshake; made anew each day, and when the certificate changes. */
 export function currentContext(
   certify: Pick<Certify, "secureContext" | "onChange">,
+  clock: Clock,
 ): () => SecureContext {
-  // RFC 8997: nothing older.
-  const make = (): SecureContext =>
-    createSecureContext({ ...certify.secureContext(), minVersion: "TLSv1.2" });
-  let context = make();
-  certify.onChange(() => {
-    context = make();
+  const make = () => ({
+    context: createSecureContext({ ...certify.secureContext(), ...doorTls }),
+    untilMs: clock.tickMs() + contextLastsMs,
   });
-  return () => context;
+  let made = make();
+  certify.onChange(() => {
+    made = make();
+  });
+  return () => {
+    if (clock.tickMs() >= made.untilMs) made = make();
+    return made.context;
+  };
 }
 
 class OwnCertificate implements Certify {

@@ -20,6 +20,8 @@ import {
   pinnedName,
 } from "#contracts/link";
 
+export { pushSamples } from "./link/samples.ts";
+
 export interface AcceptOptions {
   readonly listen: Endpoint;
   readonly certificatePem: string;

@@ -27,7 +27,7 @@ export async function openClientDoors(
 ): Promise<ClientDoors> {
   const { settings, clock } = inside;
   await using opening = new AsyncDisposableStack();
-  const tls = currentContext(certify);
+  const tls = currentContext(certify, clock);
   const { hostname } = settings;
   const imap = createImapServer({ ...inside, limits: settings.imap, hostname });
   const imaps: TcpDoor = (socket, from) =>

@@ -5,6 +5,7 @@ import type { imapParameters } from "#access/imap";
 import type { Endpoint } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { PolicySnapshot } from "#contracts/deposit";
+import type { TcpService } from "#contracts/web";
 import type { directoryParameters } from "#directory";
 import type { reportParameters } from "#hub/report-settings";
 import type { storeParameters } from "#store";
@@ -51,6 +52,8 @@ export interface HubSettings {
     readonly imap: Endpoint;
     readonly console: Endpoint;
   };
+  /** Where the web edge takes the connections of mail clients. */
+  readonly publishedClients: Readonly<Partial<Record<TcpService, Endpoint>>>;
   /** Names that the web edge answers for, in lower case. */
   readonly publishedHosts: readonly string[];
   /** Applications besides Postern itself. */

@@ -52,13 +52,15 @@ export function webService(inside: Inside, submit: Submit, signIn: SignIn): WebD
   };
 }
 
+/** What a client is told must be in the certificate that these doors show, wherever they stand. */
 function mailServices({ settings, directory }: Inside): MailServices {
-  const { hostname, domain, listen } = settings;
+  const { hostname, domain, listen, publishedClients, certificates } = settings;
+  const { imaps = listen.imap, submissions = listen.submission } = publishedClients;
   return {
-    hostname,
+    hostname: certificates.places.hub.names.find((name) => !name.startsWith("*")) ?? hostname,
     domain,
     isOurDomain: (asked) => directory.isLocalDomain(asked),
-    ports: { imaps: listen.imap.port, submissions: listen.submission.port },
+    ports: { imaps: imaps.port, submissions: submissions.port },
   };
 }
 

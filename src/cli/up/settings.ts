@@ -135,9 +135,12 @@ function edgeWebSettings(installation: Installation): AllSettings["edge-web"] {
   };
 }
 
+/** @throws Misconfigured when a door is published that nothing inside serves */
 function tcpSettings({ clients }: Config): TcpSettings {
   const { imaps, pop3s, submissions, ...limits } = clients;
-  const given = Object.entries({ imaps, pop3s, submissions }).filter(([, at]) => at !== "");
+  if (pop3s !== "")
+    throw new Misconfigured("clients.pop3s: there is no POP3 server; leave it empty");
+  const given = Object.entries({ imaps, submissions }).filter(([, at]) => at !== "");
   const listen = given.map(([name, at]) => [name, endpointOf(at, `clients.${name}`)]);
   return { listen: Object.fromEntries(listen), limits };
 }
@@ -179,6 +182,7 @@ function hubSettings(installation: Installation): HubSettings {
       imap: endpointOf(config.listen.imap, "listen.imap"),
       console: endpointOf(config.listen.console, "listen.console"),
     },
+    publishedClients: tcpSettings(config).listen,
     consoleTokenFile: inHub("console.token"),
     adminSocket: inHub("admin.sock"),
     adminSecretFile: inHub("admin.secret"),

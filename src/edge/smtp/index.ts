@@ -12,7 +12,7 @@ import { type Endpoint, type Net, systemNet } from "#base/net";
 import type { Random } from "#base/random";
 import { parseFingerprint } from "#contracts/link";
 import { type Certify, createCertify, currentContext } from "#edge/certify";
-import { acceptLinks, type EdgeLinks } from "#edge/link";
+import { acceptLinks, type EdgeLinks, pushSamples } from "#edge/link";
 import { openWitness, type Witness } from "#edge/witness";
 import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
 import { replayCounter } from "#identity/replay";
@@ -23,7 +23,6 @@ import { type EdgeEvents, edgeEvents } from "./events.ts";
 import { inbound } from "./inbound.ts";
 import { openPolicy, type PolicyHolder } from "./policy.ts";
 import { batchRefusals } from "./refusals.ts";
-import { pushSamples } from "./samples.ts";
 import { serveInside } from "./serve.ts";
 import { type EdgeSmtpSettings, snapshotFile, spoolFolder } from "./settings.ts";
 import {
@@ -159,7 +158,7 @@ function serverOf(
     {
       listener: "smtp",
       hostname: settings.hostname,
-      ...(certify && { tls: currentContext(certify) }),
+      ...(certify && { tls: currentContext(certify, clock) }),
       implicitTls: false,
       limits: settings.smtp,
       proxyTrusted: settings.proxyTrusted ?? [],
