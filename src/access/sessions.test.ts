@@ -37,7 +37,7 @@ function start(
   return { sessions, wait, sweep: () => timers.shift()?.() };
 }
 
-describe("createSessions()", () => {
+describe("W8 createSessions()", () => {
   test("issues handles of 32 random octets that lead back to the account", () => {
     const { sessions } = start();
     const { handle } = sessions.issue("ada", facts);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, test } from "node:test";
-import { formatIp, isPublicAddress, parseIp } from "#base/ip";
+import { clientNetwork, formatIp, isPublicAddress, parseIp, plainAddress } from "#base/ip";
 import { pick, seededRandom } from "#base/random";
 
 describe("parseIp() and formatIp()", () => {
@@ -68,4 +68,30 @@ describe("isPublicAddress()", () => {
       assert.equal(isPublicAddress(address), is);
     });
   }
+});
+
+describe("clientNetwork()", () => {
+  const cases: readonly (readonly [string, string])[] = [
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:c000:201", "192.0.2.1"],
+    ["0:0:0:0:0:ffff:192.0.2.1", "192.0.2.1"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:DB8::1", "2001:db8::/64"],
+    ["2001:db8:0:0:ffff::1", "2001:db8::/64"],
+    ["fe80::1%eth0", "fe80::/64"],
+    ["::1", "::/64"],
+    ["::ffff:1:192.0.2.1", "::/64"], // not an IPv4 address (RFC 4291 §2.5.5.2)
+    ["somewhere", "somewhere"],
+    ["1:2", "1:2"],
+    ["", ""],
+  ];
+  for (const [address, network] of cases) {
+    test(`puts "${address}" into ${network}`, () => assert.equal(clientNetwork(address), network));
+  }
+
+  test("plainAddress() keeps what is no mapped address", () => {
+    assert.equal(plainAddress("2001:DB8::1%eth0"), "2001:DB8::1");
+    assert.equal(plainAddress("::ffff:192.0.2.256"), "::ffff:192.0.2.256");
+  });
 });

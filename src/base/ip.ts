@@ -130,15 +130,25 @@ export function isPublicAddress(address: string): boolean {
 /**
  * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, which one
  * host may have to itself (RFC 4291 §2.5.1). An address that is none counts as itself.
+ *
+ * @returns "192.0.2.1", or "2001:db8:1:2::/64"
  */
 export function clientNetwork(address: string): string {
   const plain = plainAddress(address);
-  if (!plain.includes(":")) return plain;
-  const octets = parseIp(plain);
-  return octets === undefined ? plain : `${octets.toString("hex", 0, 8)}::/64`;
+  const octets = plain.includes(":") ? parseIp(plain) : undefined;
+  return octets === undefined ? plain : `${formatIp(octets.fill(0, 8))}/64`;
 }
 
-/** An IPv4 address that came on an IPv6 socket, as IPv4 (RFC 4291 §2.5.5.2). */
+/** Without a zone; an IPv4 address that came on an IPv6 socket, as IPv4 (RFC 4291 §2.5.5.2). */
 export function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+  if (!address.includes(":")) return address;
+  const percent = address.indexOf("%");
+  const plain = percent < 0 ? address : address.slice(0, percent);
+  // What is no such address is not parsed: this is asked of each connection.
+  if (!/^[0:]+:ffff:/i.test(plain)) return plain;
+  const octets = parseIp(plain);
+  const isMapped = octets !== undefined && isInNetwork(octets, mapped, 96);
+  return isMapped ? formatIp(octets.subarray(12)) : plain;
 }
+
+const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0);

@@ -1,10 +1,11 @@
 /** Tries at the codes of a second factor: few for an account, whatever network they come from. */
 
 import type { Clock } from "#base/clock";
+import { clientNetwork } from "#base/ip";
 import type { AccountId } from "#model/mailbox";
 import type { CodeOutcome } from "./directory.ts";
 import type { DirectoryLimits } from "./parameters.ts";
-import { Guard, networkOf } from "./slow-down.ts";
+import { Guard } from "./slow-down.ts";
 
 const day = 86_400_000;
 
@@ -21,7 +22,7 @@ export class CodeTries {
   }
 
   async try(account: AccountId, from: string, check: () => Promise<boolean>): Promise<CodeOutcome> {
-    const one = this.#guard.enter(account, networkOf(from));
+    const one = this.#guard.enter(account, clientNetwork(from));
     if (one === undefined) return "slow-down";
     if (!(await check())) return "wrong";
     one.welcome();

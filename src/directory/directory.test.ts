@@ -8,7 +8,6 @@ import { directoryParameters, openDirectory } from "#directory";
 import { fakeClock } from "../../tests/kit/fake-clock.ts";
 import { memoryFactors, memoryPeople } from "../../tests/kit/memory-people.ts";
 import type { Derive } from "./passwords.ts";
-import { networkOf } from "./slow-down.ts";
 
 /** Stands for Argon2id where the number of hashes matters, not their strength. */
 function countedDerive(): { readonly derive: Derive; readonly costs: string[] } {
@@ -414,17 +413,4 @@ describe("administration", () => {
       [0, 1],
     );
   });
-});
-
-describe("networkOf()", () => {
-  const cases = [
-    ["192.0.2.1", "192.0.2.1"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-    ["2001:DB8::1", "2001:db8:0:0::/64"],
-    ["fe80::1%eth0", "fe80:0:0:0::/64"],
-    ["::1", "0:0:0:0::/64"],
-  ] as const;
-  for (const [address, network] of cases) {
-    test(`puts ${address} into ${network}`, () => assert.equal(networkOf(address), network));
-  }
 });

@@ -2,6 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import type { Clock } from "#base/clock";
+import { clientNetwork } from "#base/ip";
 import { Gate } from "#base/limits";
 import type { Random } from "#base/random";
 import type { LoginDoor, LoginOutcome } from "#contracts/directory";
@@ -20,7 +21,7 @@ import {
   type PasswordHash,
   parseHash,
 } from "./passwords.ts";
-import { Guard, networkOf, Remembered, type Try } from "./slow-down.ts";
+import { Guard, Remembered, type Try } from "./slow-down.ts";
 import { keyOf } from "./tables.ts";
 
 export interface LoginDeps {
@@ -93,7 +94,7 @@ export class Logins {
       return welcome(account);
     }
     // However it is spelled, so that nobody gets more tries by capitals.
-    const one = this.#guard.enter(this.#hmac(keyOf(name)), networkOf(from));
+    const one = this.#guard.enter(this.#hmac(keyOf(name)), clientNetwork(from));
     if (one === undefined) return { ok: false, reason: "slow-down" };
     if (account !== undefined && this.#fitsProgram(attempt, account)) {
       one.welcome();

@@ -143,15 +143,3 @@ export class Guard {
     };
   }
 }
-
-/** Who shares a fate: the IPv4 address, or the /64 that one IPv6 customer gets. */
-export function networkOf(address: string): string {
-  if (!address.includes(":")) return address;
-  const [before = "", after] = address.split("%")[0]?.split("::") ?? [];
-  const head = before === "" ? [] : before.split(":");
-  const tail = after === undefined || after === "" ? [] : after.split(":");
-  const zeros = after === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
-  const groups = [...head, ...Array<string>(zeros).fill("0"), ...tail];
-  const prefix = groups.slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ""));
-  return `${prefix.join(":")}::/64`;
-}

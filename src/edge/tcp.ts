@@ -25,7 +25,7 @@ type ClientDoors = Readonly<Record<TcpService, Parameter<string>>>;
 
 const clientDoors: ClientDoors = {
   imaps: published("IMAP with implicit TLS", 993),
-  pop3s: published("POP3 with implicit TLS", 995),
+  pop3s: { default: "", doc: "Must stay empty: there is no POP3 server yet." },
   submissions: published("submission with implicit TLS", 465),
 };
 

@@ -8,7 +8,10 @@ import { formatCertificate, formatPem } from "#formats/x509";
 const dayMs = 86_400_000;
 
 /** Fit for both ends of a connection, and its own authority to whoever trusts it. */
-export function selfSigned(name: string): { readonly key: string; readonly cert: string } {
+export function selfSigned(
+  name: string,
+  days = 1,
+): { readonly key: string; readonly cert: string } {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const nowMs = Date.now();
   const facts = {
@@ -18,7 +21,7 @@ export function selfSigned(name: string): { readonly key: string; readonly cert:
     publicKey: publicKey.export({ type: "spki", format: "der" }),
     usage: "both",
     notBeforeMs: nowMs - dayMs,
-    notAfterMs: nowMs + dayMs,
+    notAfterMs: nowMs + days * dayMs,
   } as const;
   const der = formatCertificate(facts, (octets) => sign("sha256", octets, privateKey));
   return {

@@ -11,6 +11,8 @@ export interface KindRules {
   readonly comesBack: "nothing" | "answer" | "data";
   /** Connection that carries it: bulk mail never stands before a login. */
   readonly linkClass: LinkClass;
+  /** Open for as long as a client wants; counted apart, so that they never take another's place. */
+  readonly lastsLong?: true;
   /** Version of the link that brought it; 1 when absent. A peer of an older one never sees it. */
   readonly since?: number;
 }
@@ -24,7 +26,13 @@ export const kindRules: Readonly<Record<StreamKind, KindRules>> = {
   refused: { number: 3, openerSends: false, comesBack: "nothing", linkClass: "bulk" },
   login: { number: 4, openerSends: false, comesBack: "answer", linkClass: "prompt" },
   logout: { number: 5, openerSends: false, comesBack: "nothing", linkClass: "prompt" },
-  web: { number: 6, openerSends: true, comesBack: "data", linkClass: "prompt" },
+  web: {
+    number: 6,
+    openerSends: true,
+    comesBack: "data",
+    linkClass: "prompt",
+    lastsLong: true,
+  },
   samples: { number: 7, openerSends: false, comesBack: "nothing", linkClass: "prompt" },
   policy: { number: 8, openerSends: true, comesBack: "answer", linkClass: "prompt" },
   dial: { number: 9, openerSends: true, comesBack: "data", linkClass: "bulk" },
@@ -44,7 +52,14 @@ export const kindRules: Readonly<Record<StreamKind, KindRules>> = {
     linkClass: "prompt",
     since: 3,
   },
-  tcp: { number: 14, openerSends: true, comesBack: "data", linkClass: "bulk", since: 3 },
+  tcp: {
+    number: 14,
+    openerSends: true,
+    comesBack: "data",
+    linkClass: "bulk",
+    lastsLong: true,
+    since: 3,
+  },
 };
 
 const byNumber = new Map<number, StreamKind>(

@@ -17,12 +17,13 @@ import {
 import { linkVersion } from "./hello.ts";
 import { kindOfNumber, kindRules } from "./kinds.ts";
 import type { Link, LinkStream, OpenOptions, StreamKind } from "./link.ts";
+import { OpenStreams, type StreamLimits } from "./open-streams.ts";
 import { MuxStream, type StreamPort } from "./stream.ts";
 
 /** Whose streams have odd numbers is agreed by who dialled: the dialling end is "opener-odd". */
 export type MuxRole = "opener-odd" | "opener-even";
 
-export interface MuxOptions {
+export interface MuxOptions extends Partial<StreamLimits> {
   /** Name of the peer. */
   readonly peer: string;
   /** As its hello says; ours when absent. */
@@ -30,8 +31,6 @@ export interface MuxOptions {
   readonly clock?: Clock;
   /** Octets that may be under way or unread on one stream and direction. Same on both ends. */
   readonly windowBytes?: number;
-  /** Streams open at once, of each opener. Same on both ends. */
-  readonly maxStreams?: number;
   readonly pingEveryMs?: number;
   readonly deadAfterMs?: number;
 }
@@ -39,12 +38,20 @@ export interface MuxOptions {
 export const muxDefaults: Readonly<Required<Omit<MuxOptions, "peer" | "version" | "clock">>> = {
   windowBytes: 256 * 1024,
   maxStreams: 256,
+  /** For 5,000 people with three pages open: each page waits for news on a stream of its own. */
+  maxLongStreams: 16_384,
+  /** What 512 stalled streams with full windows hold, one way. */
+  maxHeldBytes: 128 * 1024 * 1024,
   pingEveryMs: 10_000,
   deadAfterMs: 30_000,
 };
 
 /** Above this the connection counts as congested and senders wait. */
 const congestedBytes = 1024 * 1024;
+/** A peer that reads nothing of this much is given up. */
+const maxUnwrittenBytes = 256 * 1024 * 1024;
+/** Up to this version a link took 256 streams of whatever kind. */
+const lastWithoutLong = 2;
 /** Numbers are never used again; a link that has used them all closes and is dialled anew. */
 const lastStream = 0x7fffffff;
 /** Resets by the peer: a client that hangs up causes one, so honest rates are far below. */
@@ -72,16 +79,13 @@ class Mux implements Link {
   readonly closed: Promise<string>;
   readonly #duplex: Duplex;
   readonly #clock: Clock;
-  readonly #maxStreams: number;
+  readonly #streams: OpenStreams;
+  readonly #maxEarly: number;
   readonly #pingEveryMs: number;
   readonly #deadAfterMs: number;
   readonly #port: StreamPort;
   readonly #reader: FrameReader;
   readonly #resets: TokenBucket;
-  readonly #ours = new Map<number, MuxStream>();
-  readonly #theirs = new Map<number, MuxStream>();
-  /** What a peer that takes everything we may send can leave unread here. */
-  readonly #maxUnwrittenBytes: number;
   readonly #resolveClosed: (why: string) => void;
   #handler: ((stream: LinkStream) => void) | undefined;
   #early: MuxStream[] = [];
@@ -101,13 +105,18 @@ class Mux implements Link {
     this.version = options.version ?? linkVersion;
     this.#duplex = duplex;
     this.#clock = options.clock ?? systemClock;
-    this.#maxStreams = options.maxStreams ?? muxDefaults.maxStreams;
+    const { maxStreams, maxLongStreams, maxHeldBytes } = { ...muxDefaults, ...options };
+    this.#maxEarly = maxStreams;
+    this.#streams = new OpenStreams({
+      maxStreams,
+      maxLongStreams: this.version > lastWithoutLong ? maxLongStreams : maxStreams,
+      maxHeldBytes,
+    });
     this.#pingEveryMs = options.pingEveryMs ?? muxDefaults.pingEveryMs;
     this.#deadAfterMs = options.deadAfterMs ?? muxDefaults.deadAfterMs;
     this.#nextOwn = role === "opener-odd" ? 1 : 2;
     this.#lastPeer = role === "opener-odd" ? 0 : -1;
     this.#port = this.#portOf(options.windowBytes ?? muxDefaults.windowBytes);
-    this.#maxUnwrittenBytes = 2 * this.#maxStreams * this.#port.windowBytes + (16 << 20);
     this.#resets = new TokenBucket(this.#clock, resetsPerSecond, resetsAtOnce);
     this.#reader = new FrameReader({
       frame: (type, stream, payload) => this.#frame(type, stream, payload),
@@ -136,7 +145,7 @@ class Mux implements Link {
 
   open(kind: StreamKind, header: unknown, options: OpenOptions = {}): LinkStream {
     if (this.#down !== undefined) throw new Unavailable(`link is down: ${this.#down}`);
-    if (this.#ours.size >= this.#maxStreams) throw new Full("link has no free stream");
+    if (!this.#streams.mayOpen(kind)) throw new Full("link has no free stream");
     if (this.#nextOwn > lastStream) {
       this.close("out of stream numbers");
       throw new Unavailable("link is down: out of stream numbers");
@@ -145,7 +154,7 @@ class Mux implements Link {
     const id = this.#nextOwn;
     this.#nextOwn += 2;
     const stream = new MuxStream(this.#port, id, { kind, header }, true);
-    this.#ours.set(id, stream);
+    this.#streams.keep("ours", stream);
     this.#write(textFrame(frameTypes.open, id, text, kindRules[kind].number));
     if (options.data !== undefined) stream.send(options.data);
     if (options.end !== undefined) stream.end(options.end.trailer);
@@ -183,7 +192,8 @@ class Mux implements Link {
         this.#write(frame);
       },
       congested: () => this.#duplex.writableLength + this.#outBytes > congestedBytes,
-      over: (id) => void (this.#ours.delete(id) || this.#theirs.delete(id)),
+      holds: (lengthBytes) => this.#streams.hold(lengthBytes),
+      over: (stream) => this.#streams.over(stream),
     };
   }
 
@@ -200,9 +210,9 @@ class Mux implements Link {
   #find(id: number): MuxStream | string | undefined {
     if (id === 0) return "unknown stream";
     if ((id & 1) === (this.#nextOwn & 1)) {
-      return this.#ours.get(id) ?? (id < this.#nextOwn ? undefined : "unknown stream");
+      return this.#streams.ours.get(id) ?? (id < this.#nextOwn ? undefined : "unknown stream");
     }
-    return this.#theirs.get(id) ?? (id <= this.#lastPeer ? undefined : "unknown stream");
+    return this.#streams.theirs.get(id) ?? (id <= this.#lastPeer ? undefined : "unknown stream");
   }
 
   #frame(type: number, id: number, payload: Buffer): string | undefined {
@@ -244,7 +254,7 @@ class Mux implements Link {
     if ((id & 1) === (this.#nextOwn & 1) || id <= this.#lastPeer || id > lastStream) {
       return "stream number out of order";
     }
-    if (this.#theirs.size >= this.#maxStreams) return "too many streams";
+    if (!this.#streams.mayTake(kind)) return "too many streams";
     let header: unknown;
     try {
       header = JSON.parse(payload.toString("utf8", 1));
@@ -253,10 +263,11 @@ class Mux implements Link {
     }
     this.#lastPeer = id;
     const stream = new MuxStream(this.#port, id, { kind, header }, false);
-    this.#theirs.set(id, stream);
+    this.#streams.keep("theirs", stream);
     stream.settle();
+    stream.hold(payload.length);
     if (this.#handler !== undefined) this.#handler(stream);
-    else if (this.#early.length < this.#maxStreams) this.#early.push(stream);
+    else if (this.#early.length < this.#maxEarly) this.#early.push(stream);
     else return "too many streams";
     return undefined;
   }
@@ -305,13 +316,13 @@ class Mux implements Link {
     for (const part of joined(parts)) roomy = this.#duplex.write(part);
     this.#duplex.uncork();
     if (!roomy) this.#waitsForDrain = true;
-    if (this.#duplex.writableLength > this.#maxUnwrittenBytes) this.#fail("peer does not read");
+    if (this.#duplex.writableLength > maxUnwrittenBytes) this.#fail("peer does not read");
   }
 
   #drained(): void {
     if (!this.#waitsForDrain) return;
     this.#waitsForDrain = false;
-    for (const stream of [...this.#ours.values(), ...this.#theirs.values()]) stream.resume();
+    for (const stream of [...this.#streams.all()]) stream.resume();
   }
 
   #beat(): void {
@@ -333,7 +344,7 @@ class Mux implements Link {
     this.#duplex.end();
     // What was written gets a moment to leave; a peer that does not close in turn is cut off.
     this.#clock.after(1000, () => void this.#duplex.destroy());
-    for (const stream of [...this.#ours.values(), ...this.#theirs.values()]) stream.break(why);
+    for (const stream of [...this.#streams.all()]) stream.break(why);
     this.#resolveClosed(why);
   }
 }

@@ -15,8 +15,10 @@ export interface StreamPort {
   window(stream: number, lengthBytes: number): void;
   /** True while the connection takes nothing more; `resume()` is called when it does. */
   congested(): boolean;
+  /** So many octets more wait here, or fewer; may break a stream, this one too. */
+  holds(lengthBytes: number): void;
   /** Both directions are over and nothing waits: the link forgets the stream. */
-  over(stream: number): void;
+  over(stream: MuxStream): void;
 }
 
 type Opened = Pick<LinkStream, "kind" | "header">;
@@ -55,6 +57,8 @@ export class MuxStream implements LinkStream {
   #answerValue: unknown;
   #answered: PromiseWithResolvers<unknown> | undefined;
   #broken: string | undefined;
+  #heldBytes = 0;
+  #isForgotten = false;
 
   constructor(port: StreamPort, id: number, opened: Opened, opener: boolean) {
     this.id = id;
@@ -67,6 +71,23 @@ export class MuxStream implements LinkStream {
     this.#allowance = port.windowBytes;
     if (!this.#mayData(opener)) this.#out = opener || !this.#answers() ? "ended" : "open";
     if (!this.#mayData(!opener)) this.#in = opener && this.#answers() ? "open" : "told";
+  }
+
+  /** What of it waits here: its header, what the peer was told to send, and what has no credit. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  hold(lengthBytes: number): void {
+    if (this.#isForgotten || lengthBytes === 0) return;
+    this.#heldBytes += lengthBytes;
+    this.#port.holds(lengthBytes);
+  }
+
+  #forget(): void {
+    this.hold(-this.#heldBytes);
+    this.#isForgotten = true;
+    this.#port.over(this);
   }
 
   #answers(): boolean {
@@ -106,8 +127,11 @@ export class MuxStream implements LinkStream {
     if (!this.#mayData(this.#opener)) throw new TypeError(`no data on ${this.kind}`);
     if (this.#mustAnswerFirst()) throw new TypeError("data before the answer");
     if (chunk.length > 0) {
-      if (this.#unsent.length > 0) this.#unsent.push(chunk);
-      else this.#sendWithinCredit(chunk);
+      if (this.#unsent.length === 0) this.#sendWithinCredit(chunk);
+      else {
+        this.#unsent.push(chunk);
+        this.hold(chunk.length);
+      }
     }
     return this.#roomy();
   }
@@ -116,7 +140,9 @@ export class MuxStream implements LinkStream {
     const now = Math.min(this.#credit, chunk.length);
     if (now > 0) this.#port.data(this.id, now === chunk.length ? chunk : chunk.subarray(0, now));
     this.#credit -= now;
-    if (now < chunk.length) this.#unsent.unshift(chunk.subarray(now));
+    if (now === chunk.length) return;
+    this.#unsent.unshift(chunk.subarray(now));
+    this.hold(chunk.length - now);
   }
 
   #roomy(): boolean {
@@ -173,6 +199,7 @@ export class MuxStream implements LinkStream {
     while (this.#credit > 0) {
       const next = this.#unsent.shift();
       if (next === undefined) break;
+      this.hold(-next.length);
       this.#sendWithinCredit(next);
     }
     this.#endWhenSent();
@@ -198,6 +225,7 @@ export class MuxStream implements LinkStream {
     if (this.#out === "ended") return;
     this.#port.reset(this.id, "answered early");
     this.#out = "ended";
+    for (const { length } of this.#unsent) this.hold(-length);
     this.#unsent = [];
     this.#drain?.resolve();
     this.#drain = undefined;
@@ -209,6 +237,7 @@ export class MuxStream implements LinkStream {
     if (this.#opener && this.#answerState === "none") return "data before the answer";
     if (lengthBytes > this.#allowance) return "window overrun";
     this.#allowance -= lengthBytes;
+    this.hold(lengthBytes);
     return undefined;
   }
 
@@ -255,7 +284,7 @@ export class MuxStream implements LinkStream {
     this.#unsent = [];
     if (this.#answerState === "none") this.#answered?.reject(new Unavailable(why));
     this.#drain?.reject(new Unavailable(why));
-    this.#port.over(this.id);
+    this.#forget();
     this.#taker?.broken(why);
   }
 
@@ -307,6 +336,7 @@ export class MuxStream implements LinkStream {
 
   /** Credit goes back in halves of the window: a frame of credit for each chunk would be waste. */
   #consume(lengthBytes: number): void {
+    this.hold(-lengthBytes);
     this.#consumed += lengthBytes;
     if (this.#broken !== undefined || this.#in !== "open") return;
     if (this.#consumed * 2 < this.#port.windowBytes) return;
@@ -322,8 +352,8 @@ export class MuxStream implements LinkStream {
 
   /** Tells the link once nothing more can happen here. */
   settle(): void {
-    if (!this.#over() || this.#taking || this.#broken !== undefined) return;
-    this.#port.over(this.id);
+    if (!this.#over() || this.#taking || this.#broken !== undefined || this.#isForgotten) return;
+    this.#forget();
   }
 }
 

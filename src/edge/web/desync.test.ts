@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { after, beforeEach, describe, test } from "node:test";
 import { pick, seededRandom } from "#base/random";
 import type { WebRequest } from "#contracts/web";
-import { openHouse } from "./fixture.test.ts";
+import { answerPlainly, openHouse } from "./fixture.test.ts";
 
 const house = await openHouse();
 after(() => house[Symbol.asyncDispose]());
@@ -52,7 +52,12 @@ const probes: readonly (readonly [string, string])[] = [
   ["odd Expect", post("Expect: 900-maybe\r\nContent-Length: 1\r\n", "a")],
   ["tab behind the target", `GET PATH\tHTTP/1.1\r\n${host}\r\n`],
   ["two empty lines first", `\r\n\r\nGET PATH HTTP/1.1\r\n${host}\r\n`],
+  [
+    "h2c (a tunnel past every rule)",
+    `GET PATH HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`,
+  ],
 ];
+test("W1 the probes are as many as promised", () => assert.equal(probes.length, 39));
 
 function post(fields: string, body = ""): string {
   return `POST PATH HTTP/1.1\r\n${host}${fields}\r\n${body}`;
@@ -134,6 +139,28 @@ describe("W1 what is odd and has one meaning", () => {
       assert.deepEqual([first?.body, second?.target, bodies], [body, "/open/next", ["body", ""]]);
       const names = first?.headers.map(([field]) => field) ?? [];
       assert.ok(!names.some((field) => /length|encoding|trailer|x-a/.test(field)), "no framing");
+    });
+  }
+});
+
+describe("W1 an answer before its body: what comes late is no request", () => {
+  beforeEach(() => {
+    house.seen.length = 0;
+    house.answerWeb = answerPlainly;
+  });
+  const early = [
+    ["a path that is not there", "/nothing"],
+    ["a login form that is none", "/login"],
+    ["an application that answers at once", "/open/"],
+    ["no session", "/wiki/"],
+  ] as const;
+  for (const [name, path] of early) {
+    test(name, async () => {
+      const length = Buffer.byteLength(smuggled);
+      const fields = `Origin: https://mail.example\r\nContent-Length: ${length}\r\n`;
+      const got = await house.late(`POST ${path} HTTP/1.1\r\n${host}${fields}\r\n`, smuggled);
+      assert.equal(got.text.match(/^HTTP\/1\.1 \d{3}/gm)?.length ?? 0, 1, got.text);
+      assert.ok(house.seen.every(({ header }) => !String(targetOf(header)).includes("smuggled")));
     });
   }
 });

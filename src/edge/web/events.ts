@@ -10,6 +10,8 @@ export interface WebEvents {
   login(outcome: string, clientAddress: string): void;
   connectionRefused(why: string): void;
   linkDown(): void;
+  /** Every stream that the link has for web requests is taken. */
+  linkFull(): void;
   /** @param outcome "taken", or why it was not */
   policy(outcome: string, version: number): void;
 }
@@ -21,6 +23,7 @@ export function webEvents(log: Log, registry: Registry): WebEvents {
   const logins = registry.counter("web_logins", "Login forms, by outcome");
   const connections = registry.counter("web_connections_refused", "Connections closed at once");
   const down = registry.counter("web_link_down", "Requests that met no link to the inside");
+  const full = registry.counter("web_link_full", "Requests that met no free stream of the link");
   const policies = registry.counter("web_policies", "Policies that the inside told, by outcome");
   return {
     answered(route, status, seconds) {
@@ -41,6 +44,10 @@ export function webEvents(log: Log, registry: Registry): WebEvents {
     linkDown() {
       down.add();
       log.write("warn", "web.link-down");
+    },
+    linkFull() {
+      full.add();
+      log.write("warn", "web.link-full");
     },
     policy(outcome, version) {
       policies.add({ outcome });

@@ -11,6 +11,7 @@ import {
   judgeRequest,
   readBasic,
   readCookie,
+  safeReturnPath,
   sessionCookie,
   type WebLimits,
 } from "#proxy";
@@ -48,6 +49,7 @@ export function makeExchange(deps: ExchangeDeps): Exchange {
     clock,
     answerTimeoutMs: limits.answerTimeoutMs,
     onLinkDown: events.linkDown,
+    onLinkFull: events.linkFull,
     onRefused: (request, incoming, why) => answerRefusal(deps.door, request, incoming, why),
   });
   return {
@@ -158,6 +160,13 @@ function askOf(
   };
 }
 
+/** The pages to enrol on are Postern's own; where it has none, there is nothing to be had yet. */
+function leadToEnrolment(request: CheckedRequest, incoming: Incoming): void {
+  const home = safeReturnPath(null, request);
+  if (home === "/mail/" && isNavigation(request)) return sendRedirect(incoming, home);
+  sendError(incoming, 403, isNavigation(request));
+}
+
 function askForBasic(request: CheckedRequest, incoming: Incoming): void {
   sendError(incoming, 401, isNavigation(request), [basicChallenge]);
 }
@@ -177,6 +186,8 @@ function answerRefusal(
       return takesBasic ? askForBasic(request, incoming) : door.ask(request, incoming, true);
     case "slow-down":
       return sendError(incoming, 429, forPeople, [["retry-after", "60"]]);
+    case "enrol":
+      return leadToEnrolment(request, incoming);
     case "not-allowed":
       return sendError(incoming, 403, forPeople);
     case "not-published":

@@ -8,7 +8,7 @@ import { connect } from "node:tls";
 import { type Clock, systemClock } from "#base/clock";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
-import { type Link, type LinkStream, linkPair } from "#contracts/link";
+import { type Link, type LinkStream, linkPair, type MuxOptions } from "#contracts/link";
 import type { WebLogin, WebRequest } from "#contracts/web";
 import type { PublishingRule, WebPolicy } from "#model/publishing";
 import { posternRules } from "#proxy";
@@ -38,6 +38,10 @@ const published = { hosts: [], methods: ["GET", "HEAD", "POST", "PUT"], targets:
 const applicationRules: readonly PublishingRule[] = [
   { ...published, application: "wiki", path: "/wiki", login: "form", webSocket: true },
   { ...published, application: "sync", path: "/sync", login: "basic" },
+  {
+    ...{ ...published, application: "sync", path: "/sync/ping", login: "none" },
+    answerTimeoutMs: 3_600_000,
+  },
   { ...published, application: "open", path: "/open", login: "none", bodyMaxBytes: 1_000_000 },
 ];
 
@@ -64,6 +68,8 @@ export interface House extends AsyncDisposable {
   raw(text: string): Promise<string>;
   /** The same, and who ended the connection; several texts go out as writes of their own. */
   exchange(text: string | readonly string[]): Promise<Exchanged>;
+  /** Sends the rest once something was answered to the first. */
+  late(first: string, rest: string): Promise<Exchanged>;
   /** Fetches the form and sends it in, with these fields over good ones. */
   logIn(fields: Record<string, string>, headers?: Record<string, string>): Promise<Answer>;
 }
@@ -81,6 +87,8 @@ export interface HouseOptions {
   readonly clock?: Clock;
   /** False: the inside has told nothing yet. */
   readonly policy?: false;
+  /** Of both ends of the link. */
+  readonly mux?: Partial<MuxOptions>;
 }
 
 const signer = webPolicySigner();
@@ -95,10 +103,10 @@ const testPolicy: WebPolicy = {
 export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const directory = mkdtempSync(join(tmpdir(), "postern-web-"));
   const tls = { keyFile: join(directory, "key.pem"), certFile: join(directory, "cert.pem") };
-  const { key, cert } = selfSigned("mail.example");
+  const { key, cert } = selfSigned("mail.example", 90);
   writeFileSync(tls.keyFile, key, { mode: 0o600 });
   writeFileSync(tls.certFile, cert);
-  const links = linkPair();
+  const links = linkPair(options.mux);
   const registry = new Registry();
   const edge = await startEdgeWeb(
     {
@@ -132,6 +140,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     ask: (path, given = {}) => ask(port, path, given),
     raw: async (text) => (await exchange(port, text)).text,
     exchange: (text) => exchange(port, text),
+    late: (first, rest) => exchange(port, first, rest),
     logIn: (fields, headers = own) => logIn(port, fields, headers),
     async [Symbol.asyncDispose]() {
       await edge[Symbol.asyncDispose]();
@@ -188,7 +197,7 @@ function ask(port: number, path: string, given: Asking): Promise<Answer> {
   });
 }
 
-function exchange(port: number, text: string | readonly string[]): Promise<Exchanged> {
+function exchange(port: number, text: string | readonly string[], rest = ""): Promise<Exchanged> {
   return new Promise((resolve) => {
     const socket = connect({
       host: "127.0.0.1",
@@ -202,6 +211,16 @@ function exchange(port: number, text: string | readonly string[]): Promise<Excha
     socket.on("data", (chunk: Buffer) => {
       got += chunk.toString("latin1");
     });
+    if (rest !== "") {
+      socket.setTimeout(1500);
+      // At the latest after a moment: some wait for the body before they answer.
+      const send = (): void => void socket.write(rest);
+      const timer = setTimeout(send, 300);
+      socket.once("data", () => {
+        clearTimeout(timer);
+        send();
+      });
+    }
     socket.on("end", () => {
       endedByServer = true;
     });

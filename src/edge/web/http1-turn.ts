@@ -52,6 +52,7 @@ export class Http1Turn implements Incoming {
   readonly head: IncomingHead;
   readonly pace: BodyPace;
   readonly sinceMs: number;
+  #patienceMs = 0;
   readonly #port: Http1Port;
   readonly #request: RequestHead;
   readonly #body: BodyIn;
@@ -97,6 +98,11 @@ export class Http1Turn implements Incoming {
 
   get bodyEnded(): boolean {
     return this.#bodyEnded;
+  }
+
+  /** How long the client may be kept waiting, if longer than otherwise. */
+  get patienceMs(): number {
+    return this.#patienceMs;
   }
 
   get isHeld(): boolean {
@@ -166,6 +172,10 @@ export class Http1Turn implements Incoming {
   receive(taker: Taker): void {
     this.proceed();
     this.#body.receive(taker);
+  }
+
+  waits(mostMs: number): void {
+    this.#patienceMs = mostMs;
   }
 
   proceed(): void {

@@ -297,7 +297,9 @@ export class Http1Connection implements Held, Http1Port {
     } else if (waitedMs > limits.keepAliveTimeoutMs) this.#close();
     // Also for who does not read what is sent.
     const isBusy = turn !== undefined || this.#socket.writableLength > 0;
-    if (isBusy && nowMs - this.#movedMs > limits.idleTimeoutMs) this.destroy();
+    const patienceMs = this.#socket.writableLength > 0 ? 0 : (turn?.patienceMs ?? 0);
+    const mostMs = Math.max(limits.idleTimeoutMs, patienceMs);
+    if (isBusy && nowMs - this.#movedMs > mostMs) this.destroy();
   }
 
   #tooSlow(): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { after, describe, test } from "node:test";
 import type { WebRequest } from "#contracts/web";
+import { fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
 import {
   endHeaders,
   endStream,
@@ -159,6 +160,84 @@ describe("W2 floods end the connection and reach little of the inside", () => {
     assert.match(await client.ending(), /^(goaway \d+|closed)$/);
     assert.ok(house.seen.length <= 200, `${house.seen.length} crossed`);
     client.close();
+    await stillServes();
+  });
+
+  test("answers asked for octet by octet (CVE-2019-9511) hold little and end", async () => {
+    const clock = fakeClock();
+    await using slow = await openHouse({ clock });
+    slow.answerWeb = (stream) => {
+      stream.receive({ data() {}, end() {}, broken() {} });
+      stream.answer({ status: 200, headers: [] });
+      stream.send(Buffer.alloc(200_000));
+      stream.end();
+    };
+    const { port } = slow.edge.endpoint;
+    const client = await RawHttp2.connect(port, "mail.example", setting(4, 0));
+    for (let at = 0; at < 50; at += 1) client.request(2 * at + 1, get());
+    assert.equal(await client.outcome(1), "200");
+    // An octet for each stream now and then keeps them in motion, and is not worth a place.
+    for (let round = 0; round < 650 && !client.isClosed; round += 1) {
+      if (round % 60 === 0) {
+        for (let at = 0; at < 50; at += 1) {
+          client.send(frame(frameTypes.windowUpdate, 0, 2 * at + 1, uint32(1)));
+        }
+      }
+      await clock.advance(500);
+      if (round % 60 === 0) await settle(20);
+    }
+    const ended = await client.until(({ type }) => type === frameTypes.rstStream, 500);
+    assert.ok(ended !== undefined || client.isClosed, "still open after five minutes");
+    client.close();
+  });
+
+  test("priorities without end (CVE-2019-9513) cost nobody else anything", async () => {
+    const client = await dial();
+    const startedMs = performance.now();
+    for (let round = 0; round < 20; round += 1) {
+      const all = Array.from({ length: 1000 }, (_, at) =>
+        frame(frameTypes.priority, 0, 2 * at + 1, Buffer.concat([uint32(0), Buffer.of(at & 255)])),
+      );
+      client.send(Buffer.concat(all));
+    }
+    await stillServes();
+    assert.ok(performance.now() - startedMs < 5000);
+    client.close();
+  });
+
+  test("heads with empty names (CVE-2019-9516)", async () => {
+    house.seen.length = 0;
+    const client = await dial();
+    const empties = Array.from({ length: 2000 }, () => ["", ""] as const);
+    client.request(1, get("/open/", empties));
+    // Fields without a name are taken out before anybody keeps them.
+    assert.match(await client.outcome(1), /^(200|reset \d+|goaway \d+|4\d\d|closed)$/);
+    assert.ok(house.seen.every(({ header }) => (header as WebRequest).headers.length === 0));
+    client.close();
+    await stillServes();
+  });
+
+  test("a connection cut in the middle of a header block (CVE-2024-27983)", async () => {
+    for (let round = 0; round < 50; round += 1) {
+      const client = await dial();
+      client.request(1, get(), endStream);
+      client.send(frame(frameTypes.continuation, 0, 1, fieldBlock([["x-a", "b"]])));
+      client.socket.destroy();
+    }
+    await stillServes();
+  });
+
+  test("header blocks that cannot be unpacked (CVE-2025-59465)", async () => {
+    for (const block of [
+      Buffer.alloc(64, 0xff),
+      Buffer.alloc(16_000, 0x7f),
+      Buffer.of(0x3f, 0xff),
+    ]) {
+      const client = await dial();
+      client.send(frame(frameTypes.headers, endStream | endHeaders, 1, block));
+      assert.match(await client.ending(), /^(goaway [1-9]\d*|closed)$/);
+      client.close();
+    }
     await stillServes();
   });
 

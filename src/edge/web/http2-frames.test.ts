@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { after, describe, test } from "node:test";
+import type { LinkStream } from "#contracts/link";
 import type { WebRequest } from "#contracts/web";
 import { fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
 import {
@@ -148,6 +149,24 @@ describe("W2 W14 time on HTTP/2", () => {
     for (let at = 0; at < 80; at += 1) await clock.advance(500);
     await settle(20);
     assert.notEqual(await client.ending(), "open");
+    client.close();
+  });
+
+  test("a rule may say how long an answer is waited for (mobile sync)", async () => {
+    const clock = fakeClock();
+    await using slow = await openHouse({ clock });
+    const asked: LinkStream[] = [];
+    slow.answerWeb = (stream) => void asked.push(stream);
+    const client = await dial(undefined, slow);
+    const ping: Fields = [...post().slice(0, 3), [":path", "/sync/ping"]];
+    client.request(1, ping);
+    client.request(3, post());
+    await settle(50);
+    for (let at = 0; at < 7080; at += 1) await clock.advance(500);
+    assert.equal(await client.outcome(3), "504", "other rules wait no longer than before");
+    asked[0]?.receive({ data() {}, end() {}, broken() {} });
+    asked[0]?.answer({ status: 200, headers: [] });
+    assert.equal(await client.outcome(1), "200");
     client.close();
   });
 

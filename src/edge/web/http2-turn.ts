@@ -43,6 +43,7 @@ export class Http2Turn implements Incoming {
   #ended = false;
   #movedMs: number;
   #takenBytes = 0;
+  #patienceMs = 0;
 
   constructor(front: Front, stream: ServerHttp2Stream, head: IncomingHead) {
     this.head = head;
@@ -83,6 +84,10 @@ export class Http2Turn implements Incoming {
       this.#bodyEnded = true;
       this.#body.end();
     });
+  }
+
+  waits(mostMs: number): void {
+    this.#patienceMs = mostMs;
   }
 
   proceed(): void {
@@ -174,11 +179,13 @@ export class Http2Turn implements Incoming {
       return true;
     }
     const { requestTimeoutMs, idleTimeoutMs } = this.#front.limits;
+    const patienceMs = stream.writableLength > 0 ? 0 : this.#patienceMs;
+    const idleMs = Math.max(idleTimeoutMs, patienceMs);
     const late = nowMs - this.#sinceMs > requestTimeoutMs;
     if (!this.#bodyEnded && (late || this.#pace.isTooSlow(nowMs, this.#body.isHeld))) {
       this.#front.events.refused("body-timeout", this.head.clientAddress);
       this.#reset(NGHTTP2_CANCEL);
-    } else if (nowMs - this.#movedMs > idleTimeoutMs) this.#reset(NGHTTP2_ENHANCE_YOUR_CALM);
+    } else if (nowMs - this.#movedMs > idleMs) this.#reset(NGHTTP2_ENHANCE_YOUR_CALM);
     return true;
   }
 

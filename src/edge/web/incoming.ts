@@ -27,6 +27,8 @@ export interface Incoming {
     /** The client went away, or broke the framing, or took too long. */
     broken(why: string): void;
   }): void;
+  /** For so long the client may wait for octets of the answer, beyond the idle time of others. */
+  waits(mostMs: number): void;
   /** 100 (Continue), where the client waits for it. */
   proceed(): void;
   /**

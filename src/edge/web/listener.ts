@@ -1,6 +1,5 @@
 /** The HTTPS listener: who may connect, TLS, and which HTTP the client speaks (RFC 7301, RFC 9325). */
 
-import { constants } from "node:crypto";
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import {
   createServer as createTlsServer,
@@ -8,28 +7,16 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 import type { Clock, Timer } from "#base/clock";
+import { clientNetwork, plainAddress } from "#base/ip";
 import { OpenCounts } from "#base/limits";
 import { type Endpoint, listenTarget, readProxyHeader } from "#base/net";
+import { contextLastsMs, doorTls } from "#edge/certify";
 import type { WebLimits } from "#proxy";
 import type { WebEvents } from "./events.ts";
 import { type Client, type Front, type Held, momentOf, sweepEveryMs } from "./front.ts";
 import { Http1Connection } from "./http1.ts";
 import { Http2Connection } from "./http2.ts";
 import type { Incoming } from "./incoming.ts";
-import { networkOf, plainAddress } from "./network.ts";
-
-/** TLS 1.2 with forward secrecy and AEAD only; 1.3 brings its own suites (RFC 9325 §4.2). */
-const suites = [
-  "TLS_AES_128_GCM_SHA256",
-  "TLS_AES_256_GCM_SHA384",
-  "TLS_CHACHA20_POLY1305_SHA256",
-  "ECDHE-ECDSA-AES128-GCM-SHA256",
-  "ECDHE-RSA-AES128-GCM-SHA256",
-  "ECDHE-ECDSA-AES256-GCM-SHA384",
-  "ECDHE-RSA-AES256-GCM-SHA384",
-  "ECDHE-ECDSA-CHACHA20-POLY1305",
-  "ECDHE-RSA-CHACHA20-POLY1305",
-].join(":");
 
 const handshakeTimeoutMs = 10_000;
 /** For a PROXY header of a trusted balancer, which sends it before anything else. */
@@ -85,6 +72,7 @@ class Listener implements WebListener {
   /** Clients behind a balancer, by the connection that brings them. */
   readonly #proxied = new Map<string, Client>();
   #timer: Timer;
+  #tlsTimer: Timer | undefined;
 
   constructor(options: ListenerOptions) {
     const { limits, events, clock, onRequest, tls } = options;
@@ -120,21 +108,20 @@ class Listener implements WebListener {
   }
 
   #tlsServer(tls: TlsFacts): TlsServer {
-    const { events } = this.#options;
-    const contextOptions = () => ({
-      ...tls.secureContext(),
-      minVersion: "TLSv1.2" as const,
-      ciphers: suites,
-      honorCipherOrder: true,
-      ecdhCurve: "P-256:X25519:P-384",
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION,
-    });
+    const { events, clock } = this.#options;
+    const contextOptions = () => ({ ...tls.secureContext(), ...doorTls });
     const server = createTlsServer({
       ...contextOptions(),
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: handshakeTimeoutMs,
     });
-    tls.onChange(() => server.setSecureContext(contextOptions()));
+    const renew = (): void => {
+      this.#tlsTimer?.cancel();
+      this.#tlsTimer = clock.after(contextLastsMs, renew);
+      server.setSecureContext(contextOptions());
+    };
+    this.#tlsTimer = clock.after(contextLastsMs, renew);
+    tls.onChange(renew);
     server.on("tlsClientError", () => events.connectionRefused("tls"));
     server.on("secureConnection", (socket: TLSSocket) => this.#secured(socket));
     return server;
@@ -176,7 +163,7 @@ class Listener implements WebListener {
   }
 
   #admit(socket: Socket, address: string, isProxied = false): void {
-    const owner = networkOf(address);
+    const owner = clientNetwork(address);
     const full = this.#counts.enter(owner);
     if (full !== undefined) {
       this.#options.events.connectionRefused(full === "all" ? "connections" : "address");
@@ -222,6 +209,7 @@ class Listener implements WebListener {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#timer.cancel();
+    this.#tlsTimer?.cancel();
     for (const held of this.#held) held.destroy();
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => void this.#server.close(() => resolve()));

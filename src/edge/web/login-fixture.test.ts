@@ -62,7 +62,7 @@ export interface DoorHouse extends Disposable {
   /** Undefined: answers with what is no outcome. */
   answer: (login: WebLogin) => unknown;
   ask(path: string, given?: Asking): Promise<Answer>;
-  logout(cookies: Readonly<Record<string, string>>): Promise<Answer>;
+  logout(cookies: Readonly<Record<string, string>>, method?: "GET"): Promise<Answer>;
   /** For a published path that has no session. */
   askFor(path: string, gone: boolean, given?: Asking): Promise<Answer>;
   /** A form as our page makes it, its token in field and cookie; `fields` win. */
@@ -108,8 +108,8 @@ export function openDoor(loginsPerMinute = 1000): DoorHouse {
       offer: () => house.offer,
     }),
     ask: (path, given = {}) => through(path, given, house.door.handle),
-    logout: (cookies) => {
-      const given = { method: "POST", headers: own, cookies };
+    logout: (cookies, method) => {
+      const given = { method: method ?? "POST", headers: own, cookies };
       return through("/logout", given, house.door.logout);
     },
     askFor: (path, gone, given = { headers: navigating }) =>
@@ -173,6 +173,7 @@ function captured(head: IncomingHead, body: string, resolve: (answer: Answer) =>
       if (body !== "") void taker.data(Buffer.from(body));
       taker.end();
     },
+    waits() {},
     proceed() {},
     answer(status, headers, _bodyBytes, last) {
       answered = true;

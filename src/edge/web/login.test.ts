@@ -194,6 +194,19 @@ describe("leaving", () => {
     assert.equal((await house.logout({ "__Host-postern": session })).status, 303);
   });
 
+  test("W9 a link to sign out asks first: applications lead there when somebody leaves them", async () => {
+    using house = openDoor();
+    const asked = await house.logout({ "__Host-postern": session }, "GET");
+    await turn();
+    assert.equal(asked.status, 200);
+    assert.ok(asked.body.includes('<form method="post" action="/logout">'));
+    assert.deepEqual(house.seen, [], "nothing has ended");
+    assert.equal(asked.header("clear-site-data"), undefined);
+    const gone = await house.logout({}, "GET");
+    assert.equal(gone.header("location"), "/login?why=signed-out");
+    assert.equal(gone.header("clear-site-data"), undefined);
+  });
+
   test("CAP-23 an ended session leads to the form, says so, and comes back", async () => {
     using house = openDoor();
     const answer = await house.askFor("/owa/inbox?sort=date", true);

@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from "#base/clock";
+import { clientNetwork } from "#base/ip";
 import { TokenBucket } from "#base/limits";
 import type { HeaderList, WebLogin, WebLoginFrom, WebLoginOutcome } from "#contracts/web";
 import type { LoginOffer } from "#model/publishing";
@@ -17,6 +18,7 @@ import {
   linkedNotice,
   loginAddress,
   loginPage,
+  logoutPage,
   noticeText,
   pagePolicy,
   passkeyPagePolicy,
@@ -34,7 +36,6 @@ import type { Incoming } from "./incoming.ts";
 import { type LoginForm, newFormToken, readLoginForm, sameToken } from "./login-form.ts";
 import { askInside, endSession } from "./login-inside.ts";
 import { passkeyScript } from "./login-script.ts";
-import { networkOf } from "./network.ts";
 import type { EdgeLinks } from "./relay.ts";
 
 export interface LoginDoor {
@@ -104,6 +105,11 @@ export function loginDoor(deps: LoginDeps): LoginDoor {
     },
     logout(request, incoming) {
       const session = readCookie(request.header("cookie"), sessionCookie);
+      if (request.method !== "POST") {
+        // A link ends nothing by itself: applications lead here when somebody leaves them.
+        if (session === undefined) return sendRedirect(incoming, "/login?why=signed-out");
+        return sendPage(incoming, 200, logoutPage(request.host));
+      }
       if (session !== undefined) endSession(deps.links, session);
       sendRedirect(
         incoming,
@@ -348,7 +354,7 @@ type TakeTurn = (clientAddress: string) => boolean;
 function turnTaker({ clock, loginsPerMinute }: LoginDeps): TakeTurn {
   const rates = new Map<string, TokenBucket>();
   return (clientAddress) => {
-    const key = networkOf(clientAddress);
+    const key = clientNetwork(clientAddress);
     let rate = rates.get(key);
     if (rate === undefined) {
       rate = new TokenBucket(clock, loginsPerMinute / 60, loginsPerMinute);

@@ -84,13 +84,14 @@ const ruleKeys: ReadonlySet<string> = new Set<keyof PublishingRule>([
   "needsJson",
   "crossOrigin",
   "bodyMaxBytes",
+  "answerTimeoutMs",
 ]);
 
 /** A rule with a key that this edge does not know might mean less than it would take it for. */
 function isRule(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const rule = value as Fields;
-  const { application, hosts, path, methods, login, targets, bodyMaxBytes } = rule;
+  const { application, hosts, path, methods, login, targets } = rule;
   const flags = [rule["exact"], rule["ignoreCase"], rule["webSocket"], rule["needsJson"]];
   return (
     Object.keys(rule).every((key) => ruleKeys.has(key)) &&
@@ -103,7 +104,9 @@ function isRule(value: unknown): boolean {
     [...flags, rule["crossOrigin"]].every(
       (flag) => flag === undefined || typeof flag === "boolean",
     ) &&
-    (bodyMaxBytes === undefined || (Number.isSafeInteger(bodyMaxBytes) && Number(bodyMaxBytes) > 0))
+    [rule["bodyMaxBytes"], rule["answerTimeoutMs"]].every(
+      (bound) => bound === undefined || (Number.isSafeInteger(bound) && Number(bound) > 0),
+    )
   );
 }
 

@@ -2,7 +2,7 @@
 
 import type { Buffer } from "node:buffer";
 import type { Clock } from "#base/clock";
-import { Unavailable } from "#base/errors";
+import { Full, Unavailable } from "#base/errors";
 import { TokenBucket } from "#base/limits";
 import type { Link, LinkStream, StreamKind } from "#contracts/link";
 import type { HeaderList, WebRefusal, WebRequest, WebResponse } from "#contracts/web";
@@ -20,6 +20,8 @@ export interface RelayDeps {
   readonly clock: Clock;
   readonly answerTimeoutMs: number;
   onLinkDown(): void;
+  /** The inside is there and takes no further request now. */
+  onLinkFull(): void;
   /** The inside gives no answer of an application; nothing was answered yet. */
   onRefused(request: CheckedRequest, incoming: Incoming, why: WebRefusal): void;
 }
@@ -43,7 +45,7 @@ export function makeRelay(deps: RelayDeps): Relay {
 
 class LinkRelay implements Relay {
   readonly deps: RelayDeps;
-  /** Without an answer yet, the oldest first: all wait equally long. */
+  /** Without an answer yet. */
   readonly waiting = new Set<Passage>();
   readonly #aborts: TokenBucket;
   #toAbort: LinkStream[] = [];
@@ -62,15 +64,17 @@ class LinkRelay implements Relay {
       stream = link.open("web", ask, sends ? {} : { end: {} });
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
+      if (error instanceof Full) this.deps.onLinkFull();
+      else this.deps.onLinkDown();
       return this.outOfReach(request, incoming);
     }
     const passage = new Passage(this, request, incoming, stream);
     this.waiting.add(passage);
-    passage.start(this.deps.clock.tickMs());
+    const { clock, answerTimeoutMs } = this.deps;
+    passage.start(clock.tickMs(), answerTimeoutMs);
   }
 
   outOfReach(request: CheckedRequest, incoming: Incoming): void {
-    this.deps.onLinkDown();
     sendError(incoming, 503, isNavigation(request), [["retry-after", "10"]]);
   }
 
@@ -80,11 +84,8 @@ class LinkRelay implements Relay {
   }
 
   sweep(): void {
-    const dueMs = this.deps.clock.tickMs() - this.deps.answerTimeoutMs;
-    for (const passage of this.waiting) {
-      if (passage.sinceMs > dueMs) break;
-      passage.tooLate();
-    }
+    const nowMs = this.deps.clock.tickMs();
+    for (const passage of this.waiting) if (passage.dueMs <= nowMs) passage.tooLate();
     let done = 0;
     while (done < this.#toAbort.length && this.#aborts.take()) done += 1;
     for (const stream of this.#toAbort.splice(0, done)) stream.abort("client went away");
@@ -93,7 +94,7 @@ class LinkRelay implements Relay {
 
 /** Also the taker of what the inside sends: one object for each request, and no chain of closures. */
 class Passage {
-  sinceMs = 0;
+  dueMs = 0;
   readonly #relay: LinkRelay;
   readonly #request: CheckedRequest;
   readonly #incoming: Incoming;
@@ -111,8 +112,11 @@ class Passage {
     this.#isSent = request.body === 0 && request.upgrade === undefined;
   }
 
-  start(nowMs: number): void {
-    this.sinceMs = nowMs;
+  start(nowMs: number, answerTimeoutMs: number): void {
+    const { route } = this.#request;
+    const own = route.kind === "application" ? (route.rule.answerTimeoutMs ?? 0) : 0;
+    this.dueMs = nowMs + Math.max(own, answerTimeoutMs);
+    if (own > answerTimeoutMs) this.#incoming.waits(own);
     this.#stream.answered.then(
       (answer) => this.#answered(answer),
       () => this.#lost(),
@@ -148,6 +152,7 @@ class Passage {
     this.#relay.waiting.delete(this);
     if (this.#isOver || !this.#incoming.open || this.#incoming.answered) return;
     this.#isOver = true;
+    this.#relay.deps.onLinkDown();
     this.#relay.outOfReach(this.#request, this.#incoming);
   }
 

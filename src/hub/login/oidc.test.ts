@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:https";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { after, describe, test } from "node:test";
@@ -7,6 +8,7 @@ import { systemClock } from "#base/clock";
 import { Unavailable } from "#base/errors";
 import { pick, seededRandom } from "#base/random";
 import type { WebLoginOutcome } from "#contracts/web";
+import { selfSigned } from "../../../tests/kit/certificate.ts";
 import { type ProviderUnderTest, startProvider } from "../../../tests/kit/oidc-provider.ts";
 import { ana, from, type House, handleOf, host, openHouse, reasonOf } from "./fixture.test.ts";
 import { providerFetch } from "./index.ts";
@@ -173,5 +175,25 @@ describe("providerFetch()", () => {
       (error) => error instanceof Unavailable,
       "an authority that the system does not know",
     );
+  });
+
+  test("W6 a redirect is an answer, and leads nowhere", async () => {
+    const { key, cert } = selfSigned("localhost");
+    let asked = 0;
+    const server = createServer({ key, cert }, (_request, response) => {
+      asked += 1;
+      response.writeHead(302, { location: "https://169.254.169.254/latest/" }).end();
+    });
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    const dialled: string[] = [];
+    const watched = async (to: { host: string; port: number }): Promise<Duplex> => {
+      dialled.push(to.host);
+      return dial(to);
+    };
+    const { port } = server.address() as { port: number };
+    const fetch = providerFetch({ dial: watched, clock: systemClock, authorities: cert });
+    const answer = await fetch(`https://localhost:${port}/token`, {});
+    assert.deepEqual([answer.status, asked, dialled], [302, 1, ["localhost"]]);
+    server.close();
   });
 });

@@ -2,6 +2,7 @@
 
 import type { Clock, Timer } from "#base/clock";
 import { Unavailable } from "#base/errors";
+import { OpenCounts } from "#base/limits";
 import type { Person } from "#contracts/directory";
 import type { Exchange } from "./exchange.ts";
 import type { WebJmap } from "./ports.ts";
@@ -15,7 +16,33 @@ export interface Pulse {
   stillValid(): boolean;
 }
 
+/** Pages of one person that wait at once; each holds a stream of the link. */
+const mostOfOne = 64;
+/** The link has fewer streams. */
+const mostInAll = 100_000;
+
+export function eventCounts(): OpenCounts {
+  return new OpenCounts(mostInAll, mostOfOne);
+}
+
+/** @param counts of all who wait: beyond its bound a person is told to come back */
 export async function pushEvents(
+  jmap: WebJmap,
+  person: Person,
+  exchange: Exchange,
+  pulse: Pulse & { readonly counts: OpenCounts },
+): Promise<void> {
+  if (pulse.counts.enter(person.id) !== undefined) {
+    return exchange.json(429, { type: "about:blank", status: 429 });
+  }
+  try {
+    await push(jmap, person, exchange, pulse);
+  } finally {
+    pulse.counts.leave(person.id);
+  }
+}
+
+async function push(
   jmap: WebJmap,
   person: Person,
   exchange: Exchange,

@@ -2,13 +2,14 @@
 
 import type { Clock } from "#base/clock";
 import { Full, Unavailable } from "#base/errors";
+import type { OpenCounts } from "#base/limits";
 import type { Log } from "#base/log";
 import type { Directory, Person } from "#contracts/directory";
 import type { LinkStream } from "#contracts/link";
 import type { WebRequest } from "#contracts/web";
 import { type Assets, openAssets } from "./assets.ts";
 import { anonymousBodyMaxBytes, answerAnonymous, type MailServices } from "./autoconfig.ts";
-import { pushEvents } from "./events.ts";
+import { eventCounts, pushEvents } from "./events.ts";
 import { BodyRoom, type Exchange, exchangeOn, wholeBody } from "./exchange.ts";
 import { countRemote, showMessage } from "./message-view.ts";
 import type { ShownRead, WebDownload, WebJmap, WebSessions } from "./ports.ts";
@@ -48,11 +49,12 @@ const apiBodiesMaxBytes = 40_000_000;
 export function createWebService(deps: WebServiceDeps): WebService {
   const assets = openAssets(deps.distDirectory);
   const room = new BodyRoom(apiBodiesMaxBytes);
+  const counts = eventCounts();
   return {
     serve(stream, ask) {
       const exchange = exchangeOn(stream, ask);
       if (exchange === undefined) return;
-      void guarded(exchange, deps.log, () => serve(deps, { assets, room }, exchange));
+      void guarded(exchange, deps.log, () => serve(deps, { assets, room, counts }, exchange));
     },
   };
 }
@@ -88,6 +90,8 @@ interface Visit {
 interface Kept {
   readonly assets: Assets;
   readonly room: BodyRoom;
+  /** Who waits for news. */
+  readonly counts: OpenCounts;
 }
 
 async function serve(deps: WebServiceDeps, kept: Kept, exchange: Exchange): Promise<void> {
@@ -106,8 +110,8 @@ async function serve(deps: WebServiceDeps, kept: Kept, exchange: Exchange): Prom
   if (person === undefined) return serveEnrolling(deps, kept.assets, exchange);
   const visit: Visit = { person, rest, exchange, stillValid: () => look(true) !== undefined };
   if (area === "mail") return serveMail(deps, kept.assets, visit);
-  if (area === "jmap") return serveJmap(deps, kept.room, visit);
-  if (area === ".well-known") return serveJmap(deps, kept.room, { ...visit, rest: ["session"] });
+  if (area === "jmap") return serveJmap(deps, kept, visit);
+  if (area === ".well-known") return serveJmap(deps, kept, { ...visit, rest: ["session"] });
   notFound(exchange);
 }
 
@@ -163,7 +167,7 @@ async function serveMail(
 
 async function serveJmap(
   { jmap, clock }: Pick<WebServiceDeps, "jmap" | "clock">,
-  room: BodyRoom,
+  { room, counts }: Kept,
   { person, rest, exchange, stillValid }: Visit,
 ): Promise<void> {
   const [kind = "", account = "", blobId = "", name = ""] = rest;
@@ -173,7 +177,7 @@ async function serveJmap(
     return exchange.json(200, await jmap.session(person, `https://${host}`));
   }
   if (kind === "events" && !posted) {
-    return pushEvents(jmap, person, exchange, { clock, stillValid });
+    return pushEvents(jmap, person, exchange, { clock, stillValid, counts });
   }
   if (kind === "api" && posted) {
     const body = await wholeBody(exchange.body, apiMaxBytes, room, person.id);

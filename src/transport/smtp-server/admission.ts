@@ -1,5 +1,6 @@
 /** Who may connect: caps for all, for one address, for one IPv6 network. */
 
+import { clientNetwork } from "#base/ip";
 import type { SmtpLimits } from "./types.ts";
 
 /** Counts open connections; enter() and leave() come in pairs. */
@@ -43,23 +44,7 @@ export class Admission {
   }
 }
 
-/** The first 64 bits of an IPv6 address, as four groups; null for IPv4. */
-export function networkOf(address: string): string | null {
-  if (!address.includes(":")) return null;
-  const [head = "", tail] = address.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const behind = tail === "" ? [] : tail.split(":");
-    const width = behind.length + (behind.at(-1)?.includes(".") ? 1 : 0);
-    while (groups.length + width < 8) groups.push("0");
-    groups.push(...behind);
-  }
-  const four = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
-  return `${four.join(":")}::/64`;
-}
-
-/** IPv4-mapped addresses are written as IPv4; a zone is dropped. */
-export function plainAddress(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  return mapped?.[1] ?? address.replace(/%.*$/, "");
+/** Null for IPv4, where an address is a network of its own. */
+function networkOf(address: string): string | null {
+  return address.includes(":") ? clientNetwork(address) : null;
 }

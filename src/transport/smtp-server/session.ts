@@ -3,12 +3,12 @@
 import { isUtf8 } from "node:buffer";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { plainAddress } from "#base/ip";
 import { type Endpoint, readProxyHeader } from "#base/net";
 import { formatReply } from "#formats/smtp";
 import type { Connection } from "#model/connection";
 import type { Envelope } from "#model/envelope";
 import type { Reply } from "#model/reply";
-import { plainAddress } from "./admission.ts";
 import { runCommand } from "./commands.ts";
 import type { ScanOutcome } from "./content-scanner.ts";
 import type { Core } from "./core.ts";
