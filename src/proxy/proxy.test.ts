@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { parseForm } from "./form.ts";
 import { errorPage, loginPage, pagePolicy } from "./pages.ts";
+import { type RuleSetName, ruleSets } from "./rule-sets.ts";
 
 const plain = {
   formToken: "t",
@@ -40,4 +41,12 @@ test("parseForm() takes each field once", () => {
   assert.equal(parseForm("a=1&a=2").ok, false);
   assert.equal(parseForm("a=%zz").ok, false);
   assert.equal(parseForm("&".repeat(40)).ok, false);
+});
+
+test("CAP-22 the sets of Exchange wait as long as its clients do", () => {
+  const waits = (name: RuleSetName): readonly (number | undefined)[] =>
+    ruleSets[name].rules("/").map(({ answerTimeoutMs }) => answerTimeoutMs);
+  assert.deepEqual(waits("exchange-activesync"), [3_600_000]); // above 59 minutes
+  assert.deepEqual(waits("exchange-ews"), [1_920_000]); // above 30
+  assert.deepEqual(waits("exchange-owa"), [undefined, undefined]);
 });
