@@ -17,8 +17,6 @@ export interface SessionSettings {
   /** The same on a public computer. */
   readonly publicIdleMs: number;
   readonly publicAbsoluteMs: number;
-  /** For how long who signed in or gave the password again may change how they sign in. */
-  readonly confirmedMs?: number;
   /** Beyond these the session that was used longest ago gives way. */
   readonly mostPerAccount?: number;
   readonly mostInAll?: number;
@@ -114,6 +112,8 @@ interface Kept {
   confirmedAtTick: number;
 }
 
+/** For how long who signed in or gave the password again may change how they sign in. */
+const confirmedMs = 600_000;
 /** Ended ones are swept out so often, whoever asks for them. */
 const sweepMs = 60_000;
 
@@ -284,7 +284,7 @@ class KeptSessions implements Sessions {
   }
 
   #seen(one: Kept): Session {
-    const { clock, confirmedMs = 600_000 } = this.#settings;
+    const { clock } = this.#settings;
     const [nowMs, tick] = [clock.nowMs(), clock.tickMs()];
     return {
       account: one.account,

@@ -11,7 +11,7 @@ import { clientNetwork, plainAddress } from "#base/ip";
 import { OpenCounts } from "#base/limits";
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
-import { type Endpoint, type Listener, type Net, systemNet } from "#base/net";
+import { type Endpoint, type Listener, systemNet } from "#base/net";
 import { type Parameter, section } from "#base/parameters";
 import { join, type LinkStream, type Links } from "#contracts/link";
 import type { TcpAnswer, TcpRequest, TcpService } from "#contracts/web";
@@ -71,7 +71,6 @@ export interface TcpDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
-  readonly net?: Net;
 }
 
 export interface PublishedTcp extends AsyncDisposable {
@@ -91,7 +90,7 @@ export async function publishTcp(settings: TcpSettings, deps: TcpDeps): Promise<
   const endpoints = new Map<TcpService, Endpoint>();
   const open = new Set<Duplex>();
   for (const [service, at] of Object.entries(settings.listen) as [TcpService, Endpoint][]) {
-    const listener: Listener = await (deps.net ?? systemNet).listen(at, (socket, from) => {
+    const listener: Listener = await systemNet.listen(at, (socket, from) => {
       socket.on("error", () => {});
       const owner = clientNetwork(from.host);
       const full = counts.enter(owner);

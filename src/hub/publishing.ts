@@ -4,12 +4,12 @@ import { Misconfigured } from "#base/errors";
 import { didYouMean, type Values } from "#base/parameters";
 import type { Link } from "#contracts/link";
 import type { LoginOffer, LoginWay, PublishingRule, WebPolicy } from "#model/publishing";
-import { parseTarget, posternRules, type RuleSetName, ruleSetNames, ruleSets } from "#proxy";
+import { isRulePath, posternRules, type RuleSetName, ruleSetNames, ruleSets } from "#proxy";
 import { type Inside, readText } from "./inside.ts";
 import { loginOffer } from "./login/index.ts";
 import {
   completeUpstream,
-  type PublishedUpstream,
+  type PublishedApplication,
   upstreamParameters,
 } from "./publish/settings.ts";
 import { type PolicyPusher, signedPusher } from "./signed-push.ts";
@@ -56,11 +56,6 @@ export const publicationParameters: typeof ruleParameters & typeof upstreamParam
 };
 
 export type Publication = Values<typeof publicationParameters>;
-
-/** One application that is published: where it is inside, and what of it is seen outside. */
-export interface PublishedApplication extends PublishedUpstream {
-  readonly rules: readonly PublishingRule[];
-}
 
 /** @throws Misconfigured naming the key as "publish.NAME.KEY", when the values cannot hold together */
 export function completePublication(name: string, given: Publication): PublishedApplication {
@@ -112,12 +107,6 @@ function rulesOf(name: string, given: Publication): readonly PublishingRule[] {
     const path = given.path === "" ? (set.path ?? "/") : given.path;
     return set.rules(path).map((shape) => ({ application: name, hosts, ...shape, ...more }));
   });
-}
-
-function isRulePath(path: string): boolean {
-  if (!/^[A-Za-z0-9._~/-]+$/.test(path)) return false;
-  const target = parseTarget(path);
-  return target.ok && target.value.path === path;
 }
 
 /** RFC 1123 §2.1 in small or capital letters, an address, or either with a port. */

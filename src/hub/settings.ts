@@ -14,7 +14,7 @@ import type { queueParameters } from "#transport/queue";
 import type { smtpParameters } from "#transport/smtp-server";
 import type { CertificateSettings } from "./certificates/settings.ts";
 import type { JudgingSettings } from "./judge.ts";
-import type { PublishedApplication } from "./publishing.ts";
+import type { PublishedApplication } from "./publish/settings.ts";
 
 export interface EdgePeer {
   readonly name: "edge-smtp" | "edge-web";

@@ -1,13 +1,11 @@
 /** Who somebody is at the web front: sessions, logins, and what people do about both. */
 
-import { connect } from "node:net";
-import type { Duplex } from "node:stream";
 import type { LoginSettings } from "#access/factors";
 import { type OidcProvider, oidcProvider } from "#access/oidc";
 import { createSessions, type Sessions } from "#access/sessions";
 import type { Clock } from "#base/clock";
-import { Misconfigured, Unavailable } from "#base/errors";
-import type { Endpoint } from "#base/net";
+import { Misconfigured } from "#base/errors";
+import { systemNet } from "#base/net";
 import type { AccountId } from "#model/mailbox";
 import type { Edges } from "./edges.ts";
 import { dialThroughEdge } from "./egress.ts";
@@ -49,7 +47,7 @@ export function startSignIn(inside: Inside, edges: Pick<Edges, "smtp">): SignIn 
   });
   const provider = providerOf(times, clock, (to, timeoutMs) =>
     times.oidcDirect
-      ? dialDirectly(to, timeoutMs)
+      ? systemNet.dial(to, timeoutMs)
       : dialThroughEdge(edges.smtp.forKind("dial"), to, timeoutMs, clock),
   );
   const login = createLogin({
@@ -100,21 +98,4 @@ function fileOf(settings: LoginSettings, key: "oidcCaFile" | "oidcSecretFile"): 
   } catch (cause) {
     throw new Misconfigured(`login.${key}: ${settings[key]} cannot be read`, { cause });
   }
-}
-
-/** A provider that stands inside. */
-function dialDirectly({ host, port }: Endpoint, timeoutMs: number): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, timeout: timeoutMs });
-    const fail = (why: string, cause?: unknown): void => {
-      socket.destroy();
-      reject(new Unavailable(`${host}:${port}: ${why}`, { cause }));
-    };
-    socket.once("connect", () => {
-      socket.setTimeout(0);
-      resolve(socket);
-    });
-    socket.once("timeout", () => fail("no answer in time"));
-    socket.once("error", (error) => fail(error.message, error));
-  });
 }

@@ -1,7 +1,7 @@
 /** Keeps what an edge goes by as new as what the inside knows: signed, numbered, one push at a time. */
 
 import { createPrivateKey, sign } from "node:crypto";
-import type { Clock } from "#base/clock";
+import type { Clock, Timer } from "#base/clock";
 import type { Link } from "#contracts/link";
 import type { HubEvents } from "./events.ts";
 import type { EdgePeer } from "./settings.ts";
@@ -41,6 +41,7 @@ export function signedPusher(ports: PushPorts): PolicyPusher {
   let version = 0;
   let running: Promise<void> | undefined;
   let again = false;
+  let retry: Timer | undefined;
 
   /** @returns the version that the edge then holds; -1 when the push failed */
   const once = async (link: Link): Promise<number> => {
@@ -63,7 +64,8 @@ export function signedPusher(ports: PushPorts): PolicyPusher {
         version = held;
         held = await once(link);
       }
-      if (held !== version) clock.after(retryMs, () => void push());
+      retry?.cancel(); // one is enough, however often it was asked for meanwhile
+      if (held !== version) retry = clock.after(retryMs, () => void push());
     } while (again);
     running = undefined;
   };

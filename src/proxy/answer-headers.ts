@@ -162,17 +162,15 @@ function privately(value: string): string {
     : ["private", ...kept.filter((one) => one !== "")].join(", ");
 }
 
-function connectionNamed(headers: HeaderList): ReadonlySet<string> {
-  const named = headers.filter(([name]) => name === "connection");
-  if (named.length === 0) return none;
-  return new Set(
-    named.flatMap(([, value]) =>
-      value
-        .toLowerCase()
-        .split(",")
-        .map((one) => one.trim()),
-    ),
-  );
+/** Fields that Connection declares to be of one hop (RFC 9110 §7.6.1). */
+export function connectionNamed(headers: HeaderList): ReadonlySet<string> {
+  let named: Set<string> | undefined;
+  for (const [name, value] of headers) {
+    if (name !== "connection" || value === "keep-alive" || value === "close") continue;
+    named ??= new Set();
+    for (const option of value.toLowerCase().split(",")) named.add(option.trim());
+  }
+  return named ?? none;
 }
 
 const none: ReadonlySet<string> = new Set();

@@ -4,7 +4,8 @@
 export const sessionCookie = "__Host-postern";
 export const formCookie = "__Host-postern-form";
 
-const handle = /^[A-Za-z0-9_-]{16,256}$/;
+/** Session handles and what waits for a second step: both travel in cookies. */
+export const handleShape: RegExp = /^[A-Za-z0-9_-]{16,256}$/;
 
 /** The value of a cookie, or undefined: also when it comes twice or is not a handle of ours. */
 export function readCookie(header: string | undefined, name: string): string | undefined {
@@ -16,7 +17,7 @@ export function readCookie(header: string | undefined, name: string): string | u
     if (found !== undefined) return undefined;
     found = pair.slice(equals + 1).trim();
   }
-  return found !== undefined && handle.test(found) ? found : undefined;
+  return found !== undefined && handleShape.test(found) ? found : undefined;
 }
 
 /** @param maxAgeSeconds absent: until the browser closes */

@@ -1,9 +1,16 @@
 /** HTTPS publishing: what a request may look like, where it may go, and the pages of the front. */
 
-export { ownHeaders, relayedHeaders } from "./answer-headers.ts";
+export { connectionNamed, ownHeaders, relayedHeaders } from "./answer-headers.ts";
 export { readBasic } from "./basic.ts";
 export { type CompiledPolicy, compilePolicy, findRule, withoutPort } from "./compiled-policy.ts";
-export { clearCookie, formCookie, readCookie, sessionCookie, setCookie } from "./cookies.ts";
+export {
+  clearCookie,
+  formCookie,
+  handleShape,
+  readCookie,
+  sessionCookie,
+  setCookie,
+} from "./cookies.ts";
 export { crossingHeaders } from "./crossing-headers.ts";
 export { parseForm } from "./form.ts";
 export {
@@ -40,4 +47,4 @@ export {
   ruleSetNames,
   ruleSets,
 } from "./rule-sets.ts";
-export { parseTarget, type Target, type TargetFault } from "./target.ts";
+export { isRulePath, parseTarget, type Target, type TargetFault } from "./target.ts";

@@ -81,6 +81,13 @@ export function parseTarget(text: string): Result<Target, TargetFault> {
   });
 }
 
+/** Whether a rule may name the path: unreserved characters alone, so there is one way to spell it. */
+export function isRulePath(path: string): boolean {
+  if (!/^[A-Za-z0-9._~/-]+$/.test(path)) return false;
+  const target = parseTarget(path);
+  return target.ok && target.value.path === path;
+}
+
 const slash = 0x2f;
 const percent = 0x25;
 const dot = 0x2e;

@@ -104,6 +104,17 @@ describe("link", () => {
     one.close("done");
   });
 
+  test("who waits for the connection, with credit left, goes on when it drains", async () => {
+    const [one, other] = linkPair();
+    other.onStream((stream) => stream.receive({ data() {}, end() {}, broken() {} }));
+    const streams = Array.from({ length: 16 }, () => one.open("deposit", {}));
+    // Less than half a window each: no credit comes back.
+    const roomy = streams.map((stream) => stream.send(Buffer.alloc(100_000)));
+    assert.ok(roomy[0] && !roomy.at(-1));
+    await Promise.all(streams.map((stream) => stream.drained()));
+    one.close("done");
+  });
+
   test("data that came before the taker waits for it", async () => {
     const [one, other] = linkPair();
     const accepted = new Promise<LinkStream>((resolve) => other.onStream(resolve));

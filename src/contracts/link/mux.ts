@@ -192,6 +192,7 @@ class Mux implements Link {
         this.#write(frame);
       },
       congested: () => this.#duplex.writableLength + this.#outBytes > congestedBytes,
+      waits: (stream) => void this.#streams.waiting.add(stream),
       holds: (lengthBytes) => this.#streams.hold(lengthBytes),
       over: (stream) => this.#streams.over(stream),
     };
@@ -322,7 +323,8 @@ class Mux implements Link {
   #drained(): void {
     if (!this.#waitsForDrain) return;
     this.#waitsForDrain = false;
-    for (const stream of [...this.#streams.all()]) stream.resume();
+    const { waiting } = this.#streams;
+    for (const stream of waiting) if (stream.resume()) waiting.delete(stream);
   }
 
   #beat(): void {

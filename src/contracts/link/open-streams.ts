@@ -18,6 +18,8 @@ export interface StreamLimits {
 export class OpenStreams {
   readonly ours: Map<number, MuxStream> = new Map<number, MuxStream>();
   readonly theirs: Map<number, MuxStream> = new Map<number, MuxStream>();
+  /** Those that somebody waits to send on; idle ones cost nothing when the connection drains. */
+  readonly waiting: Set<MuxStream> = new Set<MuxStream>();
   readonly #limits: StreamLimits;
   /** Of the two, those that last long. */
   readonly #long: Record<Side, number> = { ours: 0, theirs: 0 };
@@ -58,6 +60,7 @@ export class OpenStreams {
   }
 
   over(stream: MuxStream): void {
+    this.waiting.delete(stream);
     const side = this.ours.get(stream.id) === stream ? "ours" : "theirs";
     if (!this[side].delete(stream.id)) return;
     if (kindRules[stream.kind].lastsLong) this.#long[side] -= 1;

@@ -13,8 +13,10 @@ export interface StreamPort {
   end(stream: number, trailer: unknown): void;
   reset(stream: number, why: string): void;
   window(stream: number, lengthBytes: number): void;
-  /** True while the connection takes nothing more; `resume()` is called when it does. */
+  /** True while the connection takes nothing more. */
   congested(): boolean;
+  /** Somebody waits for the connection, or for credit; `resume()` is called when it takes more. */
+  waits(stream: MuxStream): void;
   /** So many octets more wait here, or fewer; may break a stream, this one too. */
   holds(lengthBytes: number): void;
   /** Both directions are over and nothing waits: the link forgets the stream. */
@@ -153,14 +155,21 @@ export class MuxStream implements LinkStream {
     if (this.#broken !== undefined) return Promise.reject(new Unavailable(this.#broken));
     if (this.#roomy()) return Promise.resolve();
     this.#drain ??= quiet();
+    this.#port.waits(this);
     return this.#drain.promise;
   }
 
-  /** The connection takes data again, or credit came. */
-  resume(): void {
-    if (this.#drain === undefined || !this.#roomy()) return;
+  /**
+   * The connection takes data again, or credit came.
+   *
+   * @returns false while somebody still waits
+   */
+  resume(): boolean {
+    if (this.#drain === undefined) return true;
+    if (!this.#roomy()) return false;
     this.#drain.resolve();
     this.#drain = undefined;
+    return true;
   }
 
   end(trailer?: unknown): void {

@@ -2,11 +2,8 @@
  * A look at the first message of a TLS handshake, before TLS itself reads it: the server name and
  * the application protocols that the client offers (RFC 8446 §4.1.2, RFC 6066 §3, RFC 7301 §3.1).
  *
- * For the listener of edge-web: Node picks a certificate by server name, never by protocol, so a
- * challenge for a name that is served needs this look. The listener does not call it itself: it is a
- * plain TCP server whose every connection goes through `certify.divert(socket, pass)`
- * (#edge/certify), where `pass` is `(socket) => tlsServer.emit("connection", socket)`. Without a
- * pending challenge that is one call and no octet is read.
+ * Node picks a certificate by server name, never by protocol, so a challenge for a name that is
+ * served needs this look.
  */
 
 import { Buffer } from "node:buffer";

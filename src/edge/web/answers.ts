@@ -12,7 +12,7 @@ export function sendPage(
   page: string,
   extra: HeaderList = [],
 ): void {
-  send(incoming, status, page, [
+  sendText(incoming, status, page, [
     ["content-type", "text/html; charset=utf-8"],
     ["content-security-policy", pagePolicy],
     ...extra,
@@ -27,7 +27,7 @@ export function sendError(
   extra: HeaderList = [],
 ): void {
   if (forPeople) return sendPage(incoming, status, errorPage(status), extra);
-  send(incoming, status, JSON.stringify({ type: "about:blank", status }), [
+  sendText(incoming, status, JSON.stringify({ type: "about:blank", status }), [
     ["content-type", "application/problem+json"],
     ...extra,
   ]);
@@ -41,7 +41,7 @@ export function sendRedirect(
   extra: HeaderList = [],
 ): void {
   const set = cookies.map((cookie) => ["set-cookie", cookie] as const);
-  send(incoming, 303, "", [["location", location], ...set, ...extra]);
+  sendText(incoming, 303, "", [["location", location], ...set, ...extra]);
 }
 
 /** @param extra says what the text is */
@@ -51,10 +51,6 @@ export function sendText(
   text: string,
   extra: HeaderList,
 ): void {
-  send(incoming, status, text, extra);
-}
-
-function send(incoming: Incoming, status: number, text: string, extra: HeaderList): void {
   if (incoming.answered) return;
   const body = Buffer.from(text);
   incoming.answer(status, ownHeaders(extra), body.length, body);

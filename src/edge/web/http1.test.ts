@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { after, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type TLSSocket } from "node:tls";
+import { silentLog } from "#base/log";
+import { Registry } from "#base/measures";
+import { section } from "#base/parameters";
 import type { LinkStream } from "#contracts/link";
 import type { WebRequest } from "#contracts/web";
+import { webParameters } from "#proxy";
 import { fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
+import { webEvents } from "./events.ts";
 import { answerPlainly, cookie, type House, type HouseOptions, openHouse } from "./fixture.test.ts";
+import { Http1Connection } from "./http1.ts";
 
 const house = await openHouse();
 after(() => house[Symbol.asyncDispose]());
@@ -326,6 +334,51 @@ describe("W14 time", () => {
     await until(client.ended);
     assert.match(client.text(), /^HTTP\/1\.1 408/);
     assert.ok(await broken.promise);
+  });
+
+  test("what comes while a connection is being closed does not prolong it", () => {
+    const socket = new Duplex({ read() {}, write() {} }) as Socket; // takes nothing, ever
+    const now = { tickMs: 0, date: "" };
+    const connection = new Http1Connection(
+      socket,
+      { address: "192.0.2.1", serverName: "" },
+      {
+        limits: section({ web: {} }, "web", webParameters),
+        events: webEvents(silentLog, new Registry()),
+        now,
+        onRequest: () => assert.fail("no request"),
+      },
+    );
+    socket.emit("data", Buffer.from("no HTTP\r\n\r\n"));
+    for (let at = 0; at < 4; at += 1) {
+      now.tickMs += 30_000;
+      socket.emit("data", Buffer.from("a"));
+      connection.sweep();
+    }
+    assert.ok(socket.destroyed);
+  });
+
+  test("a body that takes longer than an answer may is waited for, then the answer", async () => {
+    const { slow, pass } = await slowHouse({ limits: { answerTimeoutMs: 60_000 } });
+    await using _ = slow;
+    slow.answerWeb = (stream) =>
+      stream.receive({
+        data() {},
+        end() {
+          stream.answer({ status: 204, headers: [] });
+          stream.end();
+        },
+        broken() {},
+      });
+    const client = await dial(slow);
+    client.socket.write(`POST /open/ HTTP/1.1\r\n${host}${last}Content-Length: 100000\r\n\r\n`);
+    for (let at = 0; at < 5; at += 1) {
+      await pass(20_000);
+      client.socket.write(Buffer.alloc(20_000));
+      await sleep(20);
+    }
+    await until(client.ended);
+    assert.match(client.text(), /^HTTP\/1\.1 204/);
   });
 
   test("an answer that nobody reads ends after the idle time", async () => {

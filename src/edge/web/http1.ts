@@ -69,12 +69,12 @@ export class Http1Connection implements Held, Http1Port {
   // Inwards.
 
   #heard(octets: Buffer): void {
-    this.#movedMs = this.front.now.tickMs;
     if (this.#state === "closing") {
       this.#dropped += octets.length;
       if (this.#dropped > lingerMaxBytes) this.destroy();
       return;
     }
+    this.#movedMs = this.front.now.tickMs;
     let rest: Buffer | "fault" | undefined = octets;
     if (this.#turn?.takes === true) rest = this.#turn.push(octets);
     if (rest === "fault") return this.#bodyFault();

@@ -6,7 +6,7 @@ import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
 import { type Endpoint, trustOf } from "#base/net";
 import { section } from "#base/parameters";
-import { type Random, systemRandom } from "#base/random";
+import { systemRandom } from "#base/random";
 import type { LinkStream, Links } from "#contracts/link";
 import { type Certify, createCertify } from "#edge/certify";
 import { takePolicy } from "#edge/signed-policy";
@@ -26,7 +26,6 @@ export interface EdgeWebDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
-  readonly random?: Random;
 }
 
 export interface EdgeWeb extends AsyncDisposable {
@@ -47,7 +46,7 @@ export async function startEdgeWeb(settings: EdgeWebSettings, deps: EdgeWebDeps)
     ...tls,
     clock,
     log: deps.log,
-    random: deps.random ?? systemRandom,
+    random: systemRandom,
   });
   links.onStream((stream) => serve(stream, { policy, certify, events }));
 

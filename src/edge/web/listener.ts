@@ -10,7 +10,7 @@ import type { Clock, Timer } from "#base/clock";
 import { clientNetwork, plainAddress } from "#base/ip";
 import { OpenCounts } from "#base/limits";
 import { type Endpoint, listenTarget, readProxyHeader } from "#base/net";
-import { contextLastsMs, doorTls } from "#edge/certify";
+import { type Certify, contextLastsMs, doorTls } from "#edge/certify";
 import type { WebLimits } from "#proxy";
 import type { WebEvents } from "./events.ts";
 import { type Client, type Front, type Held, momentOf, sweepEveryMs } from "./front.ts";
@@ -22,19 +22,7 @@ const handshakeTimeoutMs = 10_000;
 /** For a PROXY header of a trusted balancer, which sends it before anything else. */
 const proxyTimeoutMs = 5_000;
 
-/** Key and chain, as `createSecureContext` takes them. */
-export interface Credential {
-  readonly cert: string | Buffer;
-  readonly key: string | Buffer;
-}
-
-export interface TlsFacts {
-  secureContext(): Credential;
-  /** New handshakes use what `secureContext()` says from then on; open connections stay. */
-  onChange(listener: () => void): void;
-  /** Keeps a new connection, of which nothing was read, for a proof of ours, or passes it on. */
-  divert(socket: Socket, pass: (socket: Socket) => void): void;
-}
+type TlsFacts = Pick<Certify, "secureContext" | "onChange" | "divert">;
 
 export interface ListenerOptions {
   readonly limits: WebLimits;

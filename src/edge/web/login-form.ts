@@ -3,9 +3,8 @@
 import { Buffer } from "node:buffer";
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { WebLogin, WebLoginFrom } from "#contracts/web";
-import { type CheckedRequest, parseForm, safeReturnPath } from "#proxy";
+import { type CheckedRequest, handleShape, parseForm, safeReturnPath } from "#proxy";
 import type { Incoming } from "./incoming.ts";
-import { handleShape } from "./login-inside.ts";
 
 /** Two names, a password, or the answer of a passkey; more was not filled in by a person. */
 export const formMaxBytes = 16_384;

@@ -3,12 +3,10 @@
 import type { Clock } from "#base/clock";
 import { Unavailable } from "#base/errors";
 import type { SecondFactor, WebLogin, WebLoginOutcome } from "#contracts/web";
+import { handleShape } from "#proxy";
 import type { EdgeLinks } from "./relay.ts";
 
 const loginTimeoutMs = 30_000;
-
-/** Shape of session handles and of what waits for a second step: both travel in cookies. */
-export const handleShape: RegExp = /^[A-Za-z0-9_-]{16,256}$/;
 
 /** Resolves to undefined when the inside cannot be asked or answers nonsense. */
 export async function askInside(

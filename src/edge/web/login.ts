@@ -150,14 +150,30 @@ async function submit(deps: LoginDeps, takeTurn: TakeTurn, visit: Visit): Promis
   };
   const expected = readCookie(request.header("cookie"), formCookie);
   if (!sameToken(expected, form.token)) return refuse("form", 403);
-  if (!takeTurn(from.clientAddress)) return refuse("slow-down", 429);
+  return ask(deps, takeTurn, visit, { login, returnPath: form.returnPath, refuse });
+}
+
+interface Asked {
+  readonly login: WebLogin;
+  readonly returnPath: string;
+  refuse(notice: LoginNotice, status: number): void;
+}
+
+/** One step, asked of the inside where its network has a turn left. */
+async function ask(
+  deps: LoginDeps,
+  takeTurn: TakeTurn,
+  visit: Visit,
+  { login, returnPath, refuse }: Asked,
+): Promise<void> {
+  if (!takeTurn(visit.from.clientAddress)) return refuse("slow-down", 429);
   const outcome = await askInside(deps, login);
   if (outcome === undefined) return outOfReach(deps, visit);
   if (!outcome.ok && outcome.reason in statusOf) {
     const reason = outcome.reason as keyof typeof statusOf;
     return refuse(reason === "refused" ? refusalOf(login) : reason, statusOf[reason]);
   }
-  goOn(deps, visit, { outcome, login, returnPath: form.returnPath });
+  goOn(deps, visit, { outcome, login, returnPath });
 }
 
 /** One status and one text for every cause: an unknown name and a wrong password look the same. */
@@ -239,15 +255,8 @@ async function comeBack(deps: LoginDeps, takeTurn: TakeTurn, visit: Visit): Prom
   };
   // Somebody else's way back, opened in this browser, would sign it in as them (W9).
   if (pending === undefined || request.method !== "GET") return refuse("provider", 403);
-  if (!takeTurn(from.clientAddress)) return refuse("slow-down", 429);
   const login: WebLogin = { step: "oidc", pending, query: request.target.query, ...from };
-  const outcome = await askInside(deps, login);
-  if (outcome === undefined) return outOfReach(deps, visit);
-  if (!outcome.ok && outcome.reason in statusOf) {
-    const reason = outcome.reason as keyof typeof statusOf;
-    return refuse(reason === "refused" ? "provider" : reason, statusOf[reason]);
-  }
-  goOn(deps, visit, { outcome, login, returnPath });
+  return ask(deps, takeTurn, visit, { login, returnPath, refuse });
 }
 
 interface SignedIn {

@@ -5,7 +5,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { accept, type Result, refuse } from "#base/result";
 import { parseObject, readSigned, type SignedFault } from "#edge/signed-policy";
 import type { LoginOffer, PublishingRule, WebPolicy } from "#model/publishing";
-import { type CompiledPolicy, compilePolicy, parseTarget } from "#proxy";
+import { type CompiledPolicy, compilePolicy, isRulePath } from "#proxy";
 
 export type WebPolicyFault = SignedFault | "bad-shape" | "older";
 
@@ -97,6 +97,7 @@ function isRule(value: unknown): boolean {
     Object.keys(rule).every((key) => ruleKeys.has(key)) &&
     typeof application === "string" &&
     isTextList(hosts) &&
+    typeof path === "string" &&
     isRulePath(path) &&
     isTextList(methods) &&
     ["form", "basic", "none"].includes(login as string) &&
@@ -108,13 +109,6 @@ function isRule(value: unknown): boolean {
       (bound) => bound === undefined || (Number.isSafeInteger(bound) && Number(bound) > 0),
     )
   );
-}
-
-/** Of unreserved characters alone, so that a request can spell it in one way only. */
-function isRulePath(path: unknown): boolean {
-  if (typeof path !== "string" || !/^[A-Za-z0-9._~/-]+$/.test(path)) return false;
-  const target = parseTarget(path);
-  return target.ok && target.value.path === path;
 }
 
 function isOffer(value: unknown): boolean {

@@ -70,8 +70,7 @@ class LinkRelay implements Relay {
     }
     const passage = new Passage(this, request, incoming, stream);
     this.waiting.add(passage);
-    const { clock, answerTimeoutMs } = this.deps;
-    passage.start(clock.tickMs(), answerTimeoutMs);
+    passage.start(this.deps.answerTimeoutMs);
   }
 
   outOfReach(request: CheckedRequest, incoming: Incoming): void {
@@ -94,7 +93,9 @@ class LinkRelay implements Relay {
 
 /** Also the taker of what the inside sends: one object for each request, and no chain of closures. */
 class Passage {
+  /** When the answer must have begun; the body of the request has a time of its own. */
   dueMs = 0;
+  #answerWithinMs = 0;
   readonly #relay: LinkRelay;
   readonly #request: CheckedRequest;
   readonly #incoming: Incoming;
@@ -112,17 +113,22 @@ class Passage {
     this.#isSent = request.body === 0 && request.upgrade === undefined;
   }
 
-  start(nowMs: number, answerTimeoutMs: number): void {
+  start(answerTimeoutMs: number): void {
     const { route } = this.#request;
     const own = route.kind === "application" ? (route.rule.answerTimeoutMs ?? 0) : 0;
-    this.dueMs = nowMs + Math.max(own, answerTimeoutMs);
+    this.#answerWithinMs = Math.max(own, answerTimeoutMs);
+    this.#waitAnew();
     if (own > answerTimeoutMs) this.#incoming.waits(own);
     this.#stream.answered.then(
       (answer) => this.#answered(answer),
       () => this.#lost(),
     );
-    this.#incoming.onClosed(() => this.#closed());
+    this.#incoming.onClosed(() => this.#stop());
     if (this.#request.body !== 0) this.#takeBody();
+  }
+
+  #waitAnew(): void {
+    this.dueMs = this.#relay.deps.clock.tickMs() + this.#answerWithinMs;
   }
 
   tooLate(): void {
@@ -182,6 +188,7 @@ class Passage {
     this.#incoming.receive({
       data: (chunk) => {
         this.#sentBytes += chunk.length;
+        this.#waitAnew();
         const { body, bodyMaxBytes } = this.#request;
         if (body === "chunked" && this.#sentBytes > bodyMaxBytes) return this.#tooLarge();
         // Where the stream is broken, what waits for its answer hears of it.
@@ -202,10 +209,6 @@ class Passage {
     this.#stop();
     if (this.#incoming.answered) this.#incoming.destroy("body too large");
     else sendError(this.#incoming, 413, isNavigation(this.#request), [["connection", "close"]]);
-  }
-
-  #closed(): void {
-    this.#stop();
   }
 
   #stop(): void {

@@ -2,6 +2,7 @@
 
 import { Agent as HttpAgent } from "node:http";
 import { Agent, type AgentOptions } from "node:https";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect, type TLSSocket } from "node:tls";
 import type { Endpoint } from "#base/net";
@@ -40,7 +41,7 @@ class TunnelAgent extends Agent {
       socket: tunnel,
       host,
       // RFC 6066 §3: an address is no server name.
-      ...(/[^0-9.:]/.test(host) && { servername: host }),
+      ...(isIP(host) === 0 && { servername: host }),
       ...(ca !== undefined && { ca }),
       minVersion: "TLSv1.2",
       ALPNProtocols: ["http/1.1"],

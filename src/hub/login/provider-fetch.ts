@@ -1,6 +1,7 @@
 /** HTTPS requests to the OpenID provider over a connection that somebody else makes. */
 
 import { request } from "node:http";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect } from "node:tls";
 import type { Clock } from "#base/clock";
@@ -36,7 +37,7 @@ export function providerFetch(way: ProviderWay): (url: string, asked: Asked) => 
     const secure = connect({
       socket: inner,
       host,
-      ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
+      ...(isIP(host) === 0 && { servername: host }),
       minVersion: "TLSv1.2",
       ALPNProtocols: ["http/1.1"],
       ...(way.authorities !== undefined && { ca: way.authorities }),

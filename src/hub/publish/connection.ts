@@ -107,6 +107,11 @@ export class Connection {
     return this.#phase;
   }
 
+  /** Whether it can be asked: one that is being closed stays "idle" until "close". */
+  get isFree(): boolean {
+    return this.#phase === "idle" && !this.#socket.destroyed;
+  }
+
   /** Whether an answer that was asked for so long ago should have begun. */
   isLate(ageMs: number, answerTimeoutMs: number): boolean {
     const mostMs = Math.max(answerTimeoutMs, this.#asker?.answerTimeoutMs ?? 0);

@@ -8,8 +8,8 @@ import { type LinkStream, linkPair } from "#contracts/link";
 import type { HeaderList, WebRequest, WebResponse } from "#contracts/web";
 import type { AccountId } from "#model/mailbox";
 import type { PublishingRule } from "#model/publishing";
-import { createPublisher, type Published, type PublisherDeps, publishEvents } from "./index.ts";
-import { completeUpstream, upstreamParameters } from "./settings.ts";
+import { createPublisher, type PublisherDeps, publishEvents } from "./index.ts";
+import { completeUpstream, type PublishedApplication, upstreamParameters } from "./settings.ts";
 
 export const handle = "session-of-ana-0123456789";
 export const publicHandle = "session-in-a-cafe-0123456789";
@@ -29,7 +29,7 @@ export function application(
   upstream: string,
   more: Partial<Record<keyof typeof upstreamParameters, string | number | boolean>> = {},
   rules: readonly Partial<PublishingRule>[] = [{}],
-): Published {
+): PublishedApplication {
   const defaults = Object.fromEntries(
     Object.entries(upstreamParameters).map(([key, parameter]) => [key, parameter.default]),
   ) as Parameters<typeof completeUpstream>[1];
@@ -56,7 +56,7 @@ export interface Edge extends Disposable {
   readonly touched: string[];
 }
 
-export function edgeTo(published: Published, more: Partial<PublisherDeps> = {}): Edge {
+export function edgeTo(published: PublishedApplication, more: Partial<PublisherDeps> = {}): Edge {
   const [edge, hub] = linkPair();
   const log: string[] = [];
   const ended = new Set<string>();

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { isIPv6 } from "node:net";
 import type { HeaderList, WebRequest } from "#contracts/web";
 import type { ResponseHead } from "#formats/http";
-import { ownLocation } from "#proxy";
+import { connectionNamed, ownLocation } from "#proxy";
 import type { PublishedUpstream } from "./settings.ts";
 
 /** Who is signed in, where the application is to know. */
@@ -110,22 +110,13 @@ export function answerHeaders(
   const fields: (readonly [string, string])[] = [];
   for (const field of head.headers) {
     const [name, value] = field;
-    if (hopByHop.has(name) || named.includes(name)) continue;
+    if (hopByHop.has(name) || named.has(name)) continue;
     if (publicComputer && (name === "cache-control" || name === "expires")) continue;
     const leads = name === "location" || name === "content-location";
     // An address under its own name is one of the published host.
     fields.push(leads ? [name, ownLocation(value, upstreamHost) ?? value] : field);
   }
   return publicComputer ? [...fields, ["cache-control", "no-store"]] : fields;
-}
-
-function connectionNamed(headers: HeaderList): readonly string[] {
-  const named: string[] = [];
-  for (const [name, value] of headers) {
-    if (name !== "connection" || value === "keep-alive" || value === "close") continue;
-    for (const option of value.toLowerCase().split(",")) named.push(option.trim());
-  }
-  return named;
 }
 
 /** Whether a browser would save the answer: any disposition but "inline" (RFC 6266 §4.2). */

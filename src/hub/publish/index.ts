@@ -28,16 +28,12 @@ import {
   cookieSeals,
   withoutSession,
 } from "./session-cookies.ts";
-import type { PublishedUpstream } from "./settings.ts";
+import type { PublishedApplication } from "./settings.ts";
 
 export { type PublishEvents, publishEvents } from "./events.ts";
 
-export interface Published extends PublishedUpstream {
-  readonly rules: readonly PublishingRule[];
-}
-
 export interface PublisherDeps {
-  readonly applications: readonly Published[];
+  readonly applications: readonly PublishedApplication[];
   /** Names of the front; with a port they may be asked for as well. */
   readonly hosts: readonly string[];
   readonly sessions: Pick<Sessions, "touch" | "peek" | "signOn">;
@@ -81,14 +77,14 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 
 /** One application, ready to be asked. */
 interface Door {
-  readonly application: Published;
+  readonly application: PublishedApplication;
   /** Of its rules alone. */
   readonly policy: CompiledPolicy;
   readonly headers: HeaderRules;
   readonly pool: Pool;
 }
 
-function doorOf(application: Published, { hosts, clock }: PublisherDeps): Door {
+function doorOf(application: PublishedApplication, { hosts, clock }: PublisherDeps): Door {
   const { rules } = application;
   const policy = { version: 1, hosts, rules, login: { passkeys: false } };
   return {

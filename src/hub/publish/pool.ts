@@ -61,7 +61,7 @@ export class Pool implements ConnectionPort {
   #takeIdle(): Connection | undefined {
     for (;;) {
       const connection = this.#idle.pop();
-      if (connection === undefined || connection.phase === "idle") return connection;
+      if (connection === undefined || connection.isFree) return connection;
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { Misconfigured } from "#base/errors";
 import type { Values } from "#base/parameters";
+import type { PublishingRule } from "#model/publishing";
 
 export const upstreamParameters = {
   upstream: {
@@ -70,6 +71,11 @@ export interface PublishedUpstream extends Values<typeof upstreamParameters> {
   readonly name: string;
   readonly hostHeader: "published" | "upstream";
   readonly signOn: "none" | "basic" | "header";
+}
+
+/** One application that is published: where it is inside, and what of it is seen outside. */
+export interface PublishedApplication extends PublishedUpstream {
+  readonly rules: readonly PublishingRule[];
 }
 
 /** Fields that carry what they say: a sign-on header of that name would break the request. */

@@ -47,6 +47,11 @@ export function exchangeOn(stream: LinkStream, ask: WebRequest): Exchange | unde
     return undefined;
   }
   const head = ask.method === "HEAD";
+  // Who answers has read what it wanted of the body: the rest must not stay on the link.
+  const begin = (answer: WebResponse): void => {
+    body.drop();
+    stream.answer(answer);
+  };
   const exchange: Exchange = {
     ask,
     segments,
@@ -55,7 +60,7 @@ export function exchangeOn(stream: LinkStream, ask: WebRequest): Exchange | unde
     body,
     gone: gone.promise,
     answer(status, headers, content) {
-      answerHead(stream, status, headers, content?.length ?? 0);
+      begin(headOf(status, headers, content?.length ?? 0));
       if (content === undefined || head) stream.end();
       else void sendAll(stream, content);
     },
@@ -65,11 +70,11 @@ export function exchangeOn(stream: LinkStream, ask: WebRequest): Exchange | unde
       exchange.answer(status, { "content-type": type, "cache-control": "no-store" }, content);
     },
     refuse(refused) {
-      stream.answer({ refused } satisfies WebResponse);
+      begin({ refused });
       stream.end();
     },
     async stream(status, headers, content, bodyBytes) {
-      answerHead(stream, status, headers, bodyBytes);
+      begin(headOf(status, headers, bodyBytes));
       if (!head) {
         for await (const chunk of content) if (!stream.send(chunk)) await stream.drained();
       }
@@ -92,18 +97,13 @@ async function sendAll(stream: LinkStream, content: Uint8Array): Promise<void> {
   }
 }
 
-function answerHead(
-  stream: LinkStream,
+function headOf(
   status: number,
   headers: Readonly<Record<string, string>>,
   bodyBytes?: number,
-): void {
+): WebResponse {
   const fields: HeaderList = Object.entries(headers);
-  stream.answer({
-    status,
-    headers: fields,
-    ...(bodyBytes !== undefined && { bodyBytes }),
-  } satisfies WebResponse);
+  return { status, headers: fields, ...(bodyBytes !== undefined && { bodyBytes }) };
 }
 
 /** What our own application knows. */
@@ -124,8 +124,10 @@ class Body implements AsyncIterable<Buffer> {
   #over = false;
   #broken: string | undefined;
   #wake: (() => void) | undefined;
+  #isWanted = true;
 
-  take(chunk: Buffer): Promise<void> {
+  take(chunk: Buffer): void | Promise<void> {
+    if (!this.#isWanted) return;
     return new Promise((taken) => {
       this.#waiting.push({ chunk, taken });
       this.#wake?.();
@@ -139,16 +141,25 @@ class Body implements AsyncIterable<Buffer> {
 
   fail(why: string): void {
     this.#broken = why;
-    for (const { taken } of this.#waiting.splice(0)) taken();
+    this.drop();
     this.#wake?.();
+  }
+
+  /** Nobody reads what was not read yet, or comes later. */
+  drop(): void {
+    this.#isWanted = false;
+    for (const { taken } of this.#waiting.splice(0)) taken();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     while (true) {
       const next = this.#waiting.shift();
       if (next !== undefined) {
-        yield next.chunk;
-        next.taken();
+        try {
+          yield next.chunk;
+        } finally {
+          next.taken(); // also where the reader stops here
+        }
       } else if (this.#broken !== undefined) throw new Unavailable(this.#broken);
       else if (this.#over) return;
       else {
