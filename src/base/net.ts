@@ -67,6 +67,8 @@ export const systemNet: Net = {
       server.once("error", reject);
       server.listen(listenTarget(at), () => {
         server.removeListener("error", reject);
+        // A connection that cannot be accepted (no descriptor is left) is the client's loss alone.
+        server.on("error", () => {});
         const bound = server.address();
         const port = typeof bound === "object" && bound !== null ? bound.port : at.port;
         resolve({

@@ -17,7 +17,7 @@ import { type PolicyPusher, signedPusher } from "./signed-push.ts";
 const ruleParameters = {
   ruleSets: {
     default: ["web"],
-    doc: "Ready-made rules, one or more of: web, roundcube, sogo, exchange-owa, exchange-ews, exchange-activesync, exchange-mapi, exchange-rpc, exchange-autodiscover.",
+    doc: "Ready-made rules, one or more of: web, roundcube, sogo, exchange-owa, exchange-ews, exchange-activesync, exchange-mapi, exchange-autodiscover.",
   },
   hosts: {
     default: [],

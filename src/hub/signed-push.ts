@@ -35,6 +35,7 @@ export interface PushPorts {
 }
 
 const retryMs = 5000;
+const answerWithinMs = 30_000;
 
 export function signedPusher(ports: PushPorts): PolicyPusher {
   const { clock, events, edge, policyKeyPem, linkNow, textOf } = ports;
@@ -47,7 +48,7 @@ export function signedPusher(ports: PushPorts): PolicyPusher {
   const once = async (link: Link): Promise<number> => {
     version = Math.max(version + 1, clock.nowMs());
     const signed = signSnapshot(textOf(version), policyKeyPem);
-    const held = await pushSnapshot(link, signed).catch(() => -1);
+    const held = await pushSnapshot(link, signed, clock).catch(() => -1);
     events.policyPushed(edge, held);
     return held;
   };
@@ -78,9 +79,14 @@ export function signedPusher(ports: PushPorts): PolicyPusher {
   return { push };
 }
 
-/** Resolves with the version that the edge now holds. */
-export async function pushSnapshot(link: Link, signed: SignedSnapshot): Promise<number> {
+/** Resolves with the version that the edge now holds. @throws Unavailable when it does not say in time */
+export async function pushSnapshot(
+  link: Link,
+  signed: SignedSnapshot,
+  clock: Clock,
+): Promise<number> {
   const stream = link.open("policy", {}, {});
+  const late = clock.after(answerWithinMs, () => stream.abort("no answer in time"));
   // A snapshot may be larger than a header: it travels as data, held back by the edge's window.
   stream.receive({ data() {}, end() {}, broken() {} });
   const octets = Buffer.from(JSON.stringify(signed));
@@ -88,6 +94,8 @@ export async function pushSnapshot(link: Link, signed: SignedSnapshot): Promise<
     if (!stream.send(octets.subarray(at, at + 65_536))) await stream.drained();
   }
   stream.end();
-  const answer = (await stream.answered) as { version?: unknown } | null;
+  const answer = (await stream.answered.finally(() => late.cancel())) as {
+    version?: unknown;
+  } | null;
   return typeof answer?.version === "number" ? answer.version : -1;
 }

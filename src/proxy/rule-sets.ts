@@ -21,9 +21,6 @@ const webDav = [
   ...[...browsing, "OPTIONS", "PUT", "DELETE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE"],
   ...["LOCK", "UNLOCK", "REPORT", "MKCALENDAR", "ACL"],
 ];
-/** [MS-RPCH] §2.1.2.1.1: the inward body is announced as up to 2 GiB and stays open. */
-const rpcOverHttp = ["RPC_IN_DATA", "RPC_OUT_DATA"];
-const rpcBodyBytes = 2_147_483_648;
 
 const mail = (path: string, methods: readonly string[], login: LoginWay): Shape => ({
   path,
@@ -54,7 +51,6 @@ export type RuleSetName =
   | "exchange-ews"
   | "exchange-activesync"
   | "exchange-mapi"
-  | "exchange-rpc"
   | "exchange-autodiscover";
 
 export const ruleSets: Readonly<Record<RuleSetName, RuleSet>> = {
@@ -111,16 +107,6 @@ export const ruleSets: Readonly<Record<RuleSetName, RuleSet>> = {
   "exchange-mapi": {
     doc: "MAPI over HTTP of Outlook (/mapi), with Basic.",
     rules: () => [{ ...windows("/mapi", browsing, "basic"), answerTimeoutMs: outlookMs }],
-  },
-  "exchange-rpc": {
-    doc: "RPC over HTTP of old Outlook (/rpc), with Basic.",
-    rules: () => [
-      {
-        ...windows("/rpc", [...browsing, ...rpcOverHttp], "basic"),
-        bodyMaxBytes: rpcBodyBytes,
-        answerTimeoutMs: subscriptionMs,
-      },
-    ],
   },
   "exchange-autodiscover": {
     doc: "Autodiscover of Exchange instead of Postern's own (/autodiscover), with Basic.",

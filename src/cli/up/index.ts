@@ -61,8 +61,12 @@ export async function up(options: UpOptions, facts: UpFacts): Promise<void> {
   const renew = (now: Stats, before: Stats): void => {
     // It is also called for a file that is not there yet.
     if (now.mtimeMs === before.mtimeMs) return;
-    supervisor.renew("hub", prepare(place, facts, systemClock.nowMs()).settings);
-    say("The list of edges has changed: the hub starts again.");
+    try {
+      supervisor.renew("hub", prepare(place, facts, systemClock.nowMs()).settings);
+      say("The list of edges has changed: the hub starts again.");
+    } catch (error) {
+      say(`The list of edges has changed, and the hub goes on with the old one: ${String(error)}`);
+    }
   };
   if (role === "inside") watchFile(layout.edges, { interval: lookForEdgesMs }, renew);
   try {

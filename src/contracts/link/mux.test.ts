@@ -267,7 +267,6 @@ describe("a peer that breaks the protocol loses the link", () => {
     ],
     ["a header that is not JSON", [textFrame(frameTypes.open, 1, "{", 1)], /not JSON/],
     ["a header too long", [frameHead(frameTypes.open, 1, 300_000)], /wrong length/],
-    ["too many streams", [open(1), open(3), open(5), open(7), open(9)], /too many streams/],
     [
       "credit beyond the window",
       [open(1), Buffer.concat([frameHead(frameTypes.window, 1, 4), Buffer.from([0, 0, 0, 1])])],
@@ -281,6 +280,24 @@ describe("a peer that breaks the protocol loses the link", () => {
       assert.match(await link.closed, why);
     });
   }
+
+  test("a stream too many is reset, and the link with its streams goes on", async () => {
+    const { raw, link } = rawPeer();
+    const kept: LinkStream[] = [];
+    link.onStream((stream) => void kept.push(stream));
+    let heard = Buffer.alloc(0);
+    raw.on("data", (chunk: Buffer) => (heard = Buffer.concat([heard, chunk])));
+    for (const id of [1, 3, 5, 7, 9]) raw.write(open(id));
+    raw.write(Buffer.concat([frameHead(frameTypes.data, 9, 1), Buffer.from("x")]));
+    raw.write(textFrame(frameTypes.end, 1, ""));
+    for (let index = 0; index < 10; index += 1) await turn();
+    assert.equal(kept.length, 4);
+    assert.ok(heard.includes(textFrame(frameTypes.reset, 9, "too many streams")));
+    kept[0]?.answer({ committed: true });
+    for (let index = 0; index < 10; index += 1) await turn();
+    assert.ok(heard.includes('"committed":true'));
+    link.close("done");
+  });
 
   test("ten thousand pings are answered by few pongs", async () => {
     const { raw, link } = rawPeer();

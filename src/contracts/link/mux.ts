@@ -255,7 +255,12 @@ class Mux implements Link {
     if ((id & 1) === (this.#nextOwn & 1) || id <= this.#lastPeer || id > lastStream) {
       return "stream number out of order";
     }
-    if (!this.#streams.mayTake(kind)) return "too many streams";
+    if (!this.#streams.mayTake(kind)) {
+      // Costs that stream alone: a leak of one sort must not end what all others have under way.
+      this.#lastPeer = id;
+      this.#writeJson(frameTypes.reset, id, "too many streams");
+      return undefined;
+    }
     let header: unknown;
     try {
       header = JSON.parse(payload.toString("utf8", 1));

@@ -90,6 +90,8 @@ class Listener implements WebListener {
       this.#server.once("error", reject);
       this.#server.listen(listenTarget(at), () => {
         this.#server.off("error", reject);
+        // A connection that cannot be accepted (no descriptor is left) is the client's loss alone.
+        this.#server.on("error", () => {});
         resolve();
       });
     });
