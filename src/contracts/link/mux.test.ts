@@ -6,7 +6,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "#base/clock";
 import { Unavailable } from "#base/errors";
 import { pick, seededRandom } from "#base/random";
-import { frameHead, frameTypes, textFrame } from "./frames.ts";
+import { FrameReader, frameHead, frameTypes, textFrame } from "./frames.ts";
 import type { LinkStream } from "./link.ts";
 import { linkPair, muxOver } from "./mux.ts";
 
@@ -26,7 +26,8 @@ function gather(stream: LinkStream): Promise<{ data: Buffer; trailer: unknown }>
 function rawPeer(): { raw: Duplex; link: ReturnType<typeof muxOver>; streams: LinkStream[] } {
   const [raw, other] = duplexPair();
   raw.on("error", () => {});
-  const link = muxOver(other, "opener-even", { peer: "raw", windowBytes: 1024, maxStreams: 4 });
+  const windows = { windowBytes: 1024, maxWindowBytes: 4096 };
+  const link = muxOver(other, "opener-even", { peer: "raw", ...windows, maxStreams: 4 });
   const streams: LinkStream[] = [];
   link.onStream((stream) => void streams.push(stream));
   raw.resume();
@@ -52,6 +53,44 @@ describe("link", () => {
     assert.deepEqual(await stream.answered, { bytes: 20_000, trailer: { sum: 1 } });
     edge.close("done");
     assert.match(await hub.closed, /closed by the peer/);
+  });
+
+  test("a window grows fourfold while its taker keeps up, and not while something waits", async () => {
+    const { raw, streams } = rawPeer();
+    const credits = new Map<number, number[]>([1, 3].map((id) => [id, []]));
+    const reader = new FrameReader({
+      frame(type, id, payload) {
+        if (type === frameTypes.window) credits.get(id)?.push(payload.readUInt32BE(0));
+        return undefined;
+      },
+      dataBegins: () => undefined,
+      data: () => undefined,
+    });
+    raw.on("data", (chunk: Buffer) => void reader.push(chunk));
+    raw.write(Buffer.concat([open(1), open(3)]));
+    await turn();
+    const [prompt, slow] = streams;
+    const taker = { end() {}, broken() {} };
+    prompt?.receive({ ...taker, data() {} });
+    let taken = Promise.withResolvers<void>();
+    slow?.receive({ ...taker, data: () => taken.promise });
+    const octets = Buffer.alloc(64);
+    for (let round = 0; round < 240; round += 1) {
+      // A whole window waits, and is taken one piece at a time.
+      for (const id of round < 8 ? [1, 3, 3] : [1]) {
+        raw.write(Buffer.concat([frameHead(frameTypes.data, id, octets.length), octets]));
+      }
+      await turn();
+      if (round < 8) continue;
+      taken.resolve();
+      taken = Promise.withResolvers();
+    }
+    const sum = (id: number): number => (credits.get(id) ?? []).reduce((all, one) => all + one, 0);
+    assert.deepEqual(credits.get(1)?.slice(0, 2), [1536, 3072]);
+    // What came is given back but for half a window at most, and the growth on top.
+    const came = 240 * octets.length;
+    assert.ok(sum(1) > came - 2048 + 3072 - 1 && sum(1) <= came + 3072, `${sum(1)} of ${came}`);
+    assert.equal(credits.get(3)?.[0], 512);
   });
 
   test("both ends open streams; data goes both ways after an answer", async () => {
@@ -269,7 +308,7 @@ describe("a peer that breaks the protocol loses the link", () => {
     ["a header too long", [frameHead(frameTypes.open, 1, 300_000)], /wrong length/],
     [
       "credit beyond the window",
-      [open(1), Buffer.concat([frameHead(frameTypes.window, 1, 4), Buffer.from([0, 0, 0, 1])])],
+      [open(1), Buffer.concat([frameHead(frameTypes.window, 1, 4), Buffer.from([0, 0, 12, 1])])],
       /credit overflow/,
     ],
   ];

@@ -29,14 +29,17 @@ export interface MuxOptions extends Partial<StreamLimits> {
   /** As its hello says; ours when absent. */
   readonly version?: number;
   readonly clock?: Clock;
-  /** Octets that may be under way or unread on one stream and direction. Same on both ends. */
+  /** Octets that may be under way or unread on a new stream and direction. Same on both ends. */
   readonly windowBytes?: number;
+  /** Where the taker keeps up, its end lets the window grow so far. Same on both ends. */
+  readonly maxWindowBytes?: number;
   readonly pingEveryMs?: number;
   readonly deadAfterMs?: number;
 }
 
 export const muxDefaults: Readonly<Required<Omit<MuxOptions, "peer" | "version" | "clock">>> = {
   windowBytes: 256 * 1024,
+  maxWindowBytes: 1024 * 1024,
   maxStreams: 256,
   /** For 5,000 people with three pages open: each page waits for news on a stream of its own. */
   maxLongStreams: 16_384,
@@ -50,8 +53,8 @@ export const muxDefaults: Readonly<Required<Omit<MuxOptions, "peer" | "version" 
 const congestedBytes = 1024 * 1024;
 /** A peer that reads nothing of this much is given up. */
 const maxUnwrittenBytes = 256 * 1024 * 1024;
-/** Up to this version a link took 256 streams of whatever kind. */
-const lastWithoutLong = 2;
+/** Up to this version a link took 256 streams of whatever kind, and windows did not grow. */
+const lastNarrow = 2;
 /** Numbers are never used again; a link that has used them all closes and is dialled anew. */
 const lastStream = 0x7fffffff;
 /** Resets by the peer: a client that hangs up causes one, so honest rates are far below. */
@@ -109,14 +112,18 @@ class Mux implements Link {
     this.#maxEarly = maxStreams;
     this.#streams = new OpenStreams({
       maxStreams,
-      maxLongStreams: this.version > lastWithoutLong ? maxLongStreams : maxStreams,
+      maxLongStreams: this.version > lastNarrow ? maxLongStreams : maxStreams,
       maxHeldBytes,
     });
     this.#pingEveryMs = options.pingEveryMs ?? muxDefaults.pingEveryMs;
     this.#deadAfterMs = options.deadAfterMs ?? muxDefaults.deadAfterMs;
     this.#nextOwn = role === "opener-odd" ? 1 : 2;
     this.#lastPeer = role === "opener-odd" ? 0 : -1;
-    this.#port = this.#portOf(options.windowBytes ?? muxDefaults.windowBytes);
+    const { windowBytes, maxWindowBytes } = { ...muxDefaults, ...options };
+    this.#port = this.#portOf(
+      windowBytes,
+      this.version > lastNarrow ? Math.max(windowBytes, maxWindowBytes) : windowBytes,
+    );
     this.#resets = new TokenBucket(this.#clock, resetsPerSecond, resetsAtOnce);
     this.#reader = new FrameReader({
       frame: (type, stream, payload) => this.#frame(type, stream, payload),
@@ -173,9 +180,10 @@ class Mux implements Link {
     this.#fail(why);
   }
 
-  #portOf(windowBytes: number): StreamPort {
+  #portOf(windowBytes: number, maxWindowBytes: number): StreamPort {
     return {
       windowBytes,
+      maxWindowBytes,
       answer: (id, value) => this.#writeJson(frameTypes.answer, id, jsonText(value)),
       data: (id, chunk) => {
         this.#write(frameHead(frameTypes.data, id, chunk.length));

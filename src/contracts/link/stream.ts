@@ -8,6 +8,8 @@ import type { LinkStream, StreamKind } from "./link.ts";
 /** What a stream asks of its link. */
 export interface StreamPort {
   readonly windowBytes: number;
+  /** To which a window grows while its taker keeps up. */
+  readonly maxWindowBytes: number;
   answer(stream: number, value: unknown): void;
   data(stream: number, chunk: Uint8Array): void;
   end(stream: number, trailer: unknown): void;
@@ -48,6 +50,7 @@ export class MuxStream implements LinkStream {
 
   // Inwards.
   #allowance: number;
+  #windowBytes: number;
   #consumed = 0;
   #pieces: Buffer[] = [];
   #taker: Taker | undefined;
@@ -71,6 +74,7 @@ export class MuxStream implements LinkStream {
     this.#opener = opener;
     this.#credit = port.windowBytes;
     this.#allowance = port.windowBytes;
+    this.#windowBytes = port.windowBytes;
     if (!this.#mayData(opener)) this.#out = opener || !this.#answers() ? "ended" : "open";
     if (!this.#mayData(!opener)) this.#in = opener && this.#answers() ? "open" : "told";
   }
@@ -204,7 +208,7 @@ export class MuxStream implements LinkStream {
 
   credited(lengthBytes: number): string | undefined {
     this.#credit += lengthBytes;
-    if (lengthBytes === 0 || this.#credit > this.#port.windowBytes) return "credit overflow";
+    if (lengthBytes === 0 || this.#credit > this.#port.maxWindowBytes) return "credit overflow";
     while (this.#credit > 0) {
       const next = this.#unsent.shift();
       if (next === undefined) break;
@@ -348,9 +352,14 @@ export class MuxStream implements LinkStream {
     this.hold(-lengthBytes);
     this.#consumed += lengthBytes;
     if (this.#broken !== undefined || this.#in !== "open") return;
-    if (this.#consumed * 2 < this.#port.windowBytes) return;
-    this.#allowance += this.#consumed;
-    this.#port.window(this.id, this.#consumed);
+    if (this.#consumed * 2 < this.#windowBytes) return;
+    const before = this.#windowBytes;
+    // One that is waited for keeps its window: what is granted may come to wait here.
+    if (this.#pieces.length === 0)
+      this.#windowBytes = Math.min(2 * before, this.#port.maxWindowBytes);
+    const credit = this.#consumed + this.#windowBytes - before;
+    this.#allowance += credit;
+    this.#port.window(this.id, credit);
     this.#consumed = 0;
   }
 
