@@ -93,6 +93,8 @@ export interface Sessions {
    * @returns how many
    */
   revokeAll(account: AccountId, except?: string): number;
+  /** How often that was done: what a program was let in for before has no session to end. */
+  revocations(account: AccountId): number;
   list(account: AccountId, own?: string): readonly SessionSummary[];
 }
 
@@ -126,6 +128,7 @@ class KeptSessions implements Sessions {
   /** By the handle's digest, the one used longest ago first. */
   readonly #kept = new Map<string, Kept>();
   readonly #byAccount = new Map<AccountId, Set<string>>();
+  readonly #revocations = new Map<AccountId, number>();
   readonly #passwords: PasswordSeal;
   #isSweeping = false;
 
@@ -210,7 +213,12 @@ class KeptSessions implements Sessions {
     const kept = except === undefined ? undefined : digestOf(except);
     const own = this.#own(account).filter((digest) => digest !== kept);
     for (const digest of own) this.#remove(digest);
+    this.#revocations.set(account, this.revocations(account) + 1);
     return own.length;
+  }
+
+  revocations(account: AccountId): number {
+    return this.#revocations.get(account) ?? 0;
   }
 
   list(account: AccountId, own?: string): readonly SessionSummary[] {

@@ -26,3 +26,6 @@ export type CertifyAnswer =
   | { readonly ok: true; readonly served?: ServedCertificate; readonly requestPem?: string }
   /** For an administrator to read. */
   | { readonly ok: false; readonly why: string };
+
+/** Who seems to sign what an edge on a machine of its own begins with; the key is kept nowhere. */
+export const passingAuthorityName = "Postern edge without a certificate";

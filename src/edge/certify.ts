@@ -200,7 +200,7 @@ class OwnCertificate implements Certify {
     // A chain for the key in use: the same certificate with a better chain, or renewed by its request.
     const again = keyPem === undefined ? fitsKey(chain.value, current.key, []) : undefined;
     const taken = again?.ok ? again : fitting;
-    if (taken === undefined) return no("no key waits for a certificate: ask for a request first");
+    if (taken === undefined) return no("no key waits for it: first postern pki request");
     if (!taken.ok) return no(chainFaultText(taken.fault));
     await this.#files.install(taken.value);
     const [leaf] = chain.value;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import net from "node:net";
 import { describe, test } from "node:test";
 import tls from "node:tls";
 import { systemClock } from "#base/clock";
@@ -128,6 +129,20 @@ describe("acceptLinks()", () => {
     }
     const prompt = await linkAs(links, hub, "prompt");
     assert.ok(links.forKind("login"));
+    prompt.close("done");
+  });
+
+  test("and so do as many that say nothing, once their time is over", async () => {
+    await using links = await accepting();
+    const { host, port } = links.endpoint;
+    const silent = Array.from({ length: 64 }, () =>
+      net
+        .connect({ host, port })
+        .on("error", () => {})
+        .resume(),
+    );
+    await Promise.all(silent.map((socket) => once(socket, "close")));
+    const prompt = await linkAs(links, hub, "prompt");
     prompt.close("done");
   });
 });

@@ -56,8 +56,9 @@ export async function acceptLinks(options: AcceptOptions): Promise<EdgeLinks> {
   let held = 0;
 
   const server = serverOf(options);
-  server.on("tlsClientError", (error) => {
+  server.on("tlsClientError", (error, socket) => {
     log.write("warn", "link.handshake-refused", { because: error.message });
+    socket.destroy(); // a handshake that is late is only reported by Node
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     socket.on("error", () => {});

@@ -4,12 +4,14 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type SecureContext, TLSSocket } from "node:tls";
 import { createImapServer } from "#access/imap";
+import type { Sessions } from "#access/sessions";
 import type { Clock } from "#base/clock";
 import { plainAddress } from "#base/ip";
 import { systemNet } from "#base/net";
 import type { LinkStream } from "#contracts/link";
 import type { Submit } from "#contracts/submission";
 import { type Certify, currentContext } from "#edge/certify";
+import type { AccountId } from "#model/mailbox";
 import type { Inside } from "./inside.ts";
 import { submissionServer } from "./submission.ts";
 import { type TcpDoor, tcpDoors } from "./tcp-doors.ts";
@@ -24,12 +26,14 @@ export async function openClientDoors(
   inside: Inside,
   certify: Certify,
   submit: Submit,
+  sessions: Pick<Sessions, "revocations">,
 ): Promise<ClientDoors> {
   const { settings, clock } = inside;
   await using opening = new AsyncDisposableStack();
   const tls = currentContext(certify, clock);
   const { hostname } = settings;
-  const imap = createImapServer({ ...inside, limits: settings.imap, hostname });
+  const revocations = (account: AccountId): number => sessions.revocations(account);
+  const imap = createImapServer({ ...inside, limits: settings.imap, revocations, hostname });
   const imaps: TcpDoor = (socket, from) =>
     secured(socket, tls(), clock, (secure) => imap.attach(secure, plainAddress(from.host)));
   // Open sessions are ended by their protocol's own drain or with the process.

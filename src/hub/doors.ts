@@ -42,7 +42,7 @@ export async function startDoors(
   const certificates = opening.use(certificatesOf(inside, edges, tls));
   const signIn = startSignIn(inside, edges);
   const web = opening.use(webService(inside, outgoing.submit, signIn));
-  const clients = opening.use(await openClientDoors(inside, tls, outgoing.submit));
+  const clients = opening.use(await openClientDoors(inside, tls, outgoing.submit, signIn.sessions));
   edges.serveWeb((stream) => (stream.kind === "tcp" ? clients : web).handle(stream));
   const probes = opening.use(startProbes(inside, edges));
   const more = { probes, signIn, certificates, ...keeping };

@@ -187,6 +187,13 @@ describe("completePublication() says which key is wrong", () => {
     const app = publish({ hosts: ["other.example"] });
     assert.throws(() => checkPublishedHosts(["mail.example"], [app]), /"other.example"/);
     assert.throws(() => checkPublishedHosts(["mail example"], []), /web\.hosts/);
+    const [one, two] = ["one", "two"].map((name) => publish({ path: "/wiki" }, name));
+    assert.ok(one !== undefined && two !== undefined);
+    assert.throws(() => checkPublishedHosts([], [one, two]), {
+      message: "publish.two.path /wiki is published by [publish.one] too",
+    });
+    const elsewhere = publish({ path: "/wiki", hosts: ["a.example"] }, "two");
+    assert.deepEqual(checkPublishedHosts(["a.example"], [one, elsewhere]), ["a.example"]);
     assert.deepEqual(checkPublishedHosts(["Mail.example", "mail.example", "[::1]"], []), [
       "mail.example",
       "[::1]",

@@ -134,7 +134,24 @@ export function checkPublishedHosts(
       );
     }
   }
+  checkDistinct(applications.flatMap(({ rules }) => rules));
   return [...new Set(known)];
+}
+
+/** @throws Misconfigured when nothing but chance would say which of two applications answers */
+function checkDistinct(rules: readonly PublishingRule[]): void {
+  const seen = new Map<string, PublishingRule>();
+  for (const rule of rules) {
+    const hosts = rule.hosts.length === 0 ? [""] : rule.hosts;
+    for (const place of hosts.flatMap((host) => rule.methods.map((verb) => `${verb} ${host}`))) {
+      const other = seen.get(`${place}${rule.path}`);
+      seen.set(`${place}${rule.path}`, rule);
+      if (other === undefined || other.application === rule.application) continue;
+      throw new Misconfigured(
+        `publish.${rule.application}.path ${rule.path} is published by [publish.${other.application}] too`,
+      );
+    }
+  }
 }
 
 /** A host that an application has altogether is not Postern's own any more, but for the login. */

@@ -25,13 +25,12 @@ const neverCrossing: ReadonlySet<string> = new Set([
   ...["x-real-ip", "x-real-port", "cf-connecting-ip"],
   ...["front-end-https", "x-original-host", "x-original-uri", "x-original-url", "x-rewrite-url"],
   ...["x-http-method", "x-http-method-override", "x-method-override", "x-middleware-subrequest"],
-  ...["remote-user", "x-auth-user", "x-authenticated-user", "x-remote-user", "x-webauth-user"],
-  ...["remote-groups", "x-remote-groups", "x-ssl-client-cert", "x-ssl-client-s-dn"],
+  ...["x-auth-user", "x-authenticated-user", "x-ssl-client-cert", "x-ssl-client-s-dn"],
   ...["ssl-client-cert", "ssl-client-verify", "x-ssl-client-verify", "x-arr-ssl", "x-arr-log-id"],
 ]);
 
-/** Families of such names; the second is SOGo's. */
-const spokenFor = /^x-(?:forwarded|webobjects)-/;
+/** Families of such names, groups and roles among them; "webobjects" is SOGo's. */
+const spokenFor = /^(?:(?:x-)?remote-|x-(?:auth-request|forwarded|webauth|webobjects)-)/;
 
 export function crossingHeaders(request: CheckedRequest): HeaderList {
   const { route, headers } = request;

@@ -80,6 +80,10 @@ describe("W4 W5 crossingHeaders(): nobody outside says who the client is, or wha
     "remote-user",
     "x-remote-user",
     "x-webauth-user",
+    "x-webauth-role",
+    "x-remote-group",
+    "remote-email",
+    "x-auth-request-groups",
     "front-end-https",
     "ssl-client-cert",
   ];

@@ -11,8 +11,11 @@ export type FieldFault =
   | "expectation"
   | "upgrade";
 
-/** RFC 9110 §5.6.2 in lower case and without "_", which CGI readers take for "-". */
-const token = /^[a-z0-9!#$%&'*+.^`|~-]+$/;
+/**
+ * Of RFC 9110 §5.6.2 letters, digits and hyphens alone: CGI readers take "_" for "-", and some of
+ * them "." and every other sign too (RFC 3875 §4.1.18).
+ */
+const token = /^[a-z0-9-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const badValue = /[\x00-\x08\x0a-\x1f\x7f]/;
 

@@ -204,6 +204,8 @@ describe("W5 hop-by-hop tricks and odd fields are refused", () => {
     ["proxy-authorization", "Basic eA==", "hop-by-hop"],
     ["x_forwarded_for", "1.2.3.4", "header-name"],
     ["content_length", "3", "header-name"],
+    ["x.remote.user", "root", "header-name"],
+    ["x~remote-user", "root", "header-name"],
     ["bad name", "x", "header-name"],
     ["X-Upper", "x", "header-name"],
     [":path", "/x", "header-name"],

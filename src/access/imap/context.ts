@@ -5,7 +5,7 @@ import { Denied, Full, Unavailable } from "#base/errors";
 import type { Gate } from "#base/limits";
 import type { Directory, Person } from "#contracts/directory";
 import type { Store } from "#contracts/store";
-import type { Change, MailboxId } from "#model/mailbox";
+import type { AccountId, Change, MailboxId } from "#model/mailbox";
 import type { ImapEvents } from "./events.ts";
 import type { Output } from "./output.ts";
 import type { ImapLimits } from "./parameters.ts";
@@ -27,6 +27,8 @@ export interface Shared {
   readonly capabilities: { readonly before: string; readonly after: string };
   /** False when the account has its share of connections already. */
   mayEnter(person: Person): boolean;
+  /** How often everything of the account was ended; another number ends its sessions here. */
+  revocations(account: AccountId): number;
   /** The session's changes come from this mailbox from now on; undefined: from none. */
   follow(listener: Follower, mailbox: MailboxId | undefined): void;
 }
@@ -83,6 +85,8 @@ export interface Talk extends Follower {
   readonly out: Output;
   readonly enabled: Enabled;
   person: Person | undefined;
+  /** Of the account, when it logged in. */
+  revocations: number;
   view: View | undefined;
   /** Where to write mailbox names as UTF-8. */
   readonly utf8Names: boolean;

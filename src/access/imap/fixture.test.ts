@@ -57,7 +57,11 @@ const directoryOf = (names: readonly string[]): Directory => {
 };
 
 export async function startImap(
-  options: { readonly limits?: Partial<ImapLimits>; readonly clock?: Clock } = {},
+  options: {
+    readonly limits?: Partial<ImapLimits>;
+    readonly clock?: Clock;
+    readonly revocations?: (account: string) => number;
+  } = {},
 ): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), "postern-imap-"));
   const names = ["alice", "bob"];
@@ -83,6 +87,7 @@ export async function startImap(
     log: silentLog,
     registry,
     limits: { ...defaultsOf(imapParameters), ...options.limits },
+    revocations: options.revocations ?? (() => 0),
     hostname: "mail.example.org",
   });
   const listener = createServer({ ...credential }, (socket) => {

@@ -8,7 +8,7 @@ import type { Registry } from "#base/measures";
 import type { Random } from "#base/random";
 import type { Directory, Person } from "#contracts/directory";
 import type { Store } from "#contracts/store";
-import type { MailboxId } from "#model/mailbox";
+import type { AccountId, MailboxId } from "#model/mailbox";
 import type { Follower, Shared } from "./context.ts";
 import { imapEvents } from "./events.ts";
 import type { ImapLimits } from "./parameters.ts";
@@ -24,6 +24,8 @@ export interface ImapServerOptions {
   readonly log: Log;
   readonly registry: Registry;
   readonly limits: ImapLimits;
+  /** How often everything of the account was ended (a new password, a sign-out everywhere). */
+  readonly revocations: (account: AccountId) => number;
   /** For the greeting. */
   readonly hostname: string;
 }
@@ -68,7 +70,7 @@ class Server implements ImapServer {
   #draining: (() => void) | undefined;
 
   constructor(options: ImapServerOptions) {
-    const { store, directory, clock, limits, hostname, registry, log } = options;
+    const { store, directory, clock, limits, revocations, hostname, registry, log } = options;
     this.#shared = {
       store,
       directory,
@@ -81,6 +83,7 @@ class Server implements ImapServer {
       largeReads: new Gate(2, 100),
       capabilities: { before, after: `${after} APPENDLIMIT=${limits.maxMessageBytes}` },
       mayEnter: (person) => this.#mayEnter(person),
+      revocations,
       follow: (follower, mailbox) => this.#follow(follower, mailbox),
     };
     this.#unwatch = store.watch((change) => {

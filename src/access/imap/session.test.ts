@@ -196,6 +196,22 @@ describe("bounds", () => {
     assert.match(last(await alice.command("NOOP")), /^OK/);
   });
 
+  test("W8 a new password, or a sign-out everywhere, ends what the account has open", async () => {
+    const clock = fakeClock();
+    const ended = new Map<string, number>();
+    const revocations = (account: string): number => ended.get(account) ?? 0;
+    await using imap = await startImap({ clock, revocations });
+    const before = await imap.login();
+    await before.command("SELECT INBOX");
+    before.send("i IDLE\r\n");
+    await before.until(/^\+/);
+    ended.set("alice", 1);
+    const after = await imap.login();
+    await clock.advance(6_000);
+    assert.match(await before.untilClosed(), /BYE Signed out everywhere/);
+    assert.match(last(await after.command("NOOP")), /^OK/);
+  });
+
   test("counts connections by address and by account", async () => {
     const limits = { maxConnectionsPerAddress: 3, maxConnectionsPerAccount: 2 };
     await using imap = await startImap({ limits });

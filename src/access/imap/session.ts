@@ -32,6 +32,7 @@ export class Session implements Talk {
   readonly out: Output;
   readonly enabled: Enabled = { rev2: false, utf8: false, condStore: false, qresync: false };
   person: Person | undefined;
+  revocations = 0;
   view: View | undefined;
   /** Monotonic; of the last sign of life. */
   lastActiveMs: number;
@@ -116,6 +117,8 @@ export class Session implements Talk {
       // What a client says before it logs in does not make its time longer.
       if (nowMs - this.openedMs > 2 * limits.loginTimeoutMs) this.destroy("login time-out");
       else if (nowMs - this.openedMs > limits.loginTimeoutMs) this.bye("Login took too long");
+    } else if (this.shared.revocations(this.person.id) !== this.revocations) {
+      this.bye("Signed out everywhere, or the password was changed");
     } else if (stalled && silentMs > limits.stalledTimeoutMs) this.destroy("stalled");
     else if (silentMs > limits.idleTimeoutMs) this.bye("Silent for too long");
   }

@@ -21,6 +21,8 @@ describe("readTopology()", () => {
   const faults = [
     ["[zone", /^plan\.toml:1:\d+: /],
     ["x = 1", /\[x\] is not known/],
+    [`["\\u001b]0;x\\u0007${"a".repeat(1000)}"]`, /: \[\?\]0;x\?a{54}\] is not known/],
+    [`${base}[host.zone-firewall]\nzone = "dmz"\naddresses = ["192.0.2.9"]`, /plan rules/],
     ["[hosts.a]", /\[hosts\] is not known; did you mean \[host\]\?/],
     ["zone = 1", /write \[zone\]/],
     ["[zone]\ndmz = 1", /write \[zone\.NAME\]/],

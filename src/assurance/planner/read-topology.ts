@@ -53,13 +53,15 @@ export function readTopology(text: string, path: string): Topology {
   for (const name of Object.keys(file.tables)) {
     if ((tableNames as readonly string[]).includes(name)) continue;
     const near = didYouMean(name, tableNames);
-    throw fail(`[${name}] is not known${near === undefined ? "" : `; did you mean [${near}]?`}`);
+    const shown = name.replace(/[^ -~]/g, "?").slice(0, 60);
+    throw fail(`[${shown}] is not known${near === undefined ? "" : `; did you mean [${near}]?`}`);
   }
   const zones = sections(file, "zone").map(readZone);
   checkZones(zones, fail);
   const hosts = sections(file, "host").map((section) => readHost(section, zones));
   if (hosts.length > hostsMaxCount) throw fail(`more than ${hostsMaxCount} hosts`);
   const places = [...zones, ...hosts].map(({ name }) => name);
+  if (places.includes("zone-firewall")) throw fail(`"zone-firewall" is a file of plan rules`);
   const twice = repeated([...places, ...hosts.flatMap(({ addresses }) => addresses)]);
   if (twice !== undefined) throw fail(`"${twice}" stands twice`);
   checkDirectories(hosts, fail);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request } from "node:http";
+import { connect as connectPlain } from "node:net";
 import { after, describe, test } from "node:test";
 import { connect } from "node:tls";
 import { openHouse } from "./fixture.test.ts";
@@ -39,6 +41,19 @@ describe("the listener", () => {
       old.on("error", () => resolve(true));
     });
     assert.equal(failed, true);
+  });
+
+  test("W14 ends a TLS handshake that was begun and not gone on with", async () => {
+    // Nothing, and the head of a first record.
+    const lasted = ["", "16030102000100"].map(async (octets) => {
+      const socket = connectPlain({ host: "127.0.0.1", port: house.edge.endpoint.port });
+      const since = performance.now();
+      socket.on("error", () => {}).resume();
+      socket.write(Buffer.from(octets, "hex"));
+      await once(socket, "close");
+      return performance.now() - since;
+    });
+    for (const ms of await Promise.all(lasted)) assert.ok(ms < 20_000, `${ms} ms`);
   });
 
   test("CAP-27 leads plain HTTP to HTTPS, for its own names only", async () => {

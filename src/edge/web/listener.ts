@@ -112,7 +112,10 @@ class Listener implements WebListener {
     };
     this.#tlsTimer = clock.after(contextLastsMs, renew);
     tls.onChange(renew);
-    server.on("tlsClientError", () => events.connectionRefused("tls"));
+    server.on("tlsClientError", (_error, socket) => {
+      events.connectionRefused("tls");
+      socket.destroy(); // a handshake that is late is only reported by Node
+    });
     server.on("secureConnection", (socket: TLSSocket) => this.#secured(socket));
     return server;
   }

@@ -8,6 +8,7 @@ import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
 import { seededRandom } from "#base/random";
 import type { CertifyAnswer } from "#contracts/certify";
+import { passingAuthorityName } from "#contracts/certify";
 import { linkPair } from "#contracts/link";
 import { createCertify } from "#edge/certify";
 import { createAuthority, issueCertificate } from "#keys/authority";
@@ -69,6 +70,10 @@ describe("judge()", () => {
     const leaf = authority.issue({ names, publicKey });
     assert.deepEqual(at(leaf, "edge-web"), ["critical chain-incomplete"]);
     assert.deepEqual(at(leaf, "hub"), ["warning chain-incomplete"]);
+    const passing = createAuthority({ name: passingAuthorityName, validDays: 398, nowMs });
+    const wish = { commonName: "mail.example", dnsNames: names, ipAddresses: [] };
+    const first = issueCertificate(passing, { ...wish, usage: "server", validDays: 397, nowMs });
+    assert.deepEqual(at(first.certificatePem, "edge-web"), ["critical first-certificate"]);
   });
 
   test("CAP-34 a name that clients are told and is not in it is a finding", () => {

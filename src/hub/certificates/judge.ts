@@ -1,6 +1,7 @@
 /** What is wrong with a served certificate, for an administrator to read (RFC 5280 §6, RFC 9525). */
 
 import type { X509Certificate } from "node:crypto";
+import { passingAuthorityName } from "#contracts/certify";
 import { hasName, isSignedBy, isWeak } from "#edge/certify";
 import type { PlaceName, PlaceSettings } from "./settings.ts";
 
@@ -124,6 +125,13 @@ function endOf(
         "signs itself: nobody trusts it",
       );
     case "incomplete":
+      if (issuer === passingAuthorityName) {
+        return finding(
+          outside ? "critical" : "warning",
+          "first-certificate",
+          "the one that the edge began with: nobody vouches for it; use ACME or install one",
+        );
+      }
       return finding(
         outside ? "critical" : "warning",
         "chain-incomplete",

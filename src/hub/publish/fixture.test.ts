@@ -80,6 +80,7 @@ export function edgeTo(published: PublishedApplication, more: Partial<PublisherD
       touch: (asked) => (touched.push("touch"), sessionOf(asked)),
       peek: (asked) => (touched.push("peek"), sessionOf(asked)),
       signOn: () => ({ name: "ana@example.org", password: "pä:ss" }),
+      revocations: () => ended.size,
     },
     person: (id) => ({ id, address: "ana@example.org", displayName: "Ana" }),
     basic: async (name, password) =>

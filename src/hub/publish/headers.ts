@@ -44,6 +44,9 @@ export function headerRules(application: PublishedUpstream): HeaderRules {
   };
 }
 
+/** These sign a connection on, not a request (RFC 4559 §6); ours are shared by all who ask. */
+const ofConnection = /^\s*(?:negotiate|ntlm)\b/i;
+
 /**
  * The fields as they are sent, those of framing among them.
  *
@@ -62,7 +65,8 @@ export function upstreamHeaders(
   for (const field of ask.headers) {
     const [name, value] = field;
     if (hopByHop.has(name) || oursAlone.has(name) || name.startsWith("x-forwarded-")) continue;
-    if (name === rules.signOnHeader || (name === "authorization" && !keepsCredentials)) continue;
+    if (name === rules.signOnHeader) continue;
+    if (name === "authorization" && (!keepsCredentials || ofConnection.test(value))) continue;
     // No edge of ours sends one on; the whole field goes, whatever else is in it.
     if (name === "cookie" && value.toLowerCase().includes("__host-postern")) continue;
     fields.push(field);

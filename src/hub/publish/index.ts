@@ -2,6 +2,7 @@
 
 import type { Sessions } from "#access/sessions";
 import type { Clock } from "#base/clock";
+import { clientNetwork } from "#base/ip";
 import type { LoginOutcome, Person } from "#contracts/directory";
 import type { LinkStream } from "#contracts/link";
 import type { WebRefusal, WebRequest } from "#contracts/web";
@@ -36,7 +37,7 @@ export interface PublisherDeps {
   readonly applications: readonly PublishedApplication[];
   /** Names of the front; with a port they may be asked for as well. */
   readonly hosts: readonly string[];
-  readonly sessions: Pick<Sessions, "touch" | "peek" | "signOn">;
+  readonly sessions: Pick<Sessions, "touch" | "peek" | "signOn" | "revocations">;
   person(account: AccountId): Person | undefined;
   /** For programs that know no form. */
   basic(name: string, password: string, clientAddress: string): Promise<LoginOutcome>;
@@ -166,8 +167,14 @@ async function admitBasic(deps: PublisherDeps, door: Door, visit: Visit): Promis
   }
   if (!outcome.ok)
     return refuse(stream, outcome.reason === "refused" ? "credentials" : "slow-down");
-  const who = { name: outcome.person.address, password };
-  pass(deps, door, visit, { ...anybody, who });
+  const { id, address } = outcome.person;
+  const revocations = deps.sessions.revocations(id);
+  pass(deps, door, visit, {
+    ...anybody,
+    who: { name: address, password },
+    stillValid: () =>
+      deps.sessions.revocations(id) === revocations && deps.person(id) !== undefined,
+  });
 }
 
 function pass(deps: PublisherDeps, door: Door, { stream, ask, rule }: Visit, by: Visitor): void {
@@ -184,6 +191,7 @@ function pass(deps: PublisherDeps, door: Door, { stream, ask, rule }: Visit, by:
   const fields = upstreamHeaders(told, headers, who, rule.login === "none");
   const passage = new Passage(stream, ask, {
     pool,
+    owner: who?.name ?? clientNetwork(ask.clientAddress),
     head: requestHead(ask.method, ask.target, fields),
     upstreamHost: headers.host,
     answerTimeoutMs: rule.answerTimeoutMs,

@@ -12,6 +12,8 @@ import type { CookieSeal } from "./session-cookies.ts";
 /** What was decided before it may pass. */
 export interface Pass {
   readonly pool: Pool;
+  /** Of the request's share of the pool. */
+  readonly owner: string;
   /** Of the request, with the blank line. */
   readonly head: string;
   /** The application's own name. */
@@ -68,6 +70,10 @@ export class Passage implements Request {
 
   get answerTimeoutMs(): number | undefined {
     return this.#pass.answerTimeoutMs;
+  }
+
+  get owner(): string {
+    return this.#pass.owner;
   }
 
   get method(): string {

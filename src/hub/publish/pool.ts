@@ -7,6 +7,8 @@ import type { Dial } from "./dial.ts";
 /** A request that waits for a connection, or has one. */
 export interface Request extends Asker {
   readonly isOver: boolean;
+  /** Who shares connections with nobody else's requests: an account, or a client network. */
+  readonly owner: string;
   /** Since when it waits for the pool. */
   readonly sinceMs: number;
   /** Called once for each connection that it is given. */
@@ -24,6 +26,8 @@ export interface PoolLimits {
 const sweepEveryMs = 1000;
 /** More would wait in vain. */
 const waitingMaxCount = 1024;
+/** Of them of one owner: more than a page asks for at once. */
+const waitingOfOneMaxCount = 128;
 
 export class Pool implements ConnectionPort {
   readonly #dial: Dial;
@@ -32,6 +36,9 @@ export class Pool implements ConnectionPort {
   readonly #all = new Set<Connection>();
   /** The one used last at the end: it is the least likely to be stale. */
   readonly #idle: Connection[] = [];
+  /** Whose request each is busy with, and how many each owner keeps busy. */
+  readonly #owners = new Map<Connection, string>();
+  readonly #busy = new Map<string, number>();
   #dialling = 0;
   #waiting: Request[] = [];
   #timer: Timer | undefined;
@@ -49,13 +56,35 @@ export class Pool implements ConnectionPort {
   /** @param fresh not one that has been used: such a one failed already */
   ask(request: Request, fresh = false): void {
     this.#timer ??= this.#clock.after(sweepEveryMs, () => this.#sweep());
-    const connection = fresh ? undefined : this.#takeIdle();
-    if (connection !== undefined) return begin(connection, request);
-    if (this.#waiting.length >= waitingMaxCount) {
+    const connection = fresh || !this.#hasShare(request) ? undefined : this.#takeIdle();
+    if (connection !== undefined) return this.#begin(connection, request);
+    const own = this.#waiting.filter(({ owner }) => owner === request.owner).length;
+    if (this.#waiting.length >= waitingMaxCount || own >= waitingOfOneMaxCount) {
       return request.failed("too-busy", "too many requests wait", false);
     }
     this.#waiting.push(request);
     this.#dialForWaiting(fresh);
+  }
+
+  /** Half of the connections at most: one visitor with answers that do not end leaves others theirs. */
+  #hasShare({ owner }: Request): boolean {
+    return (this.#busy.get(owner) ?? 0) < Math.ceil(this.#limits.maxConnections / 2);
+  }
+
+  #begin(connection: Connection, request: Request): void {
+    this.#owners.set(connection, request.owner);
+    this.#busy.set(request.owner, (this.#busy.get(request.owner) ?? 0) + 1);
+    connection.begin(request);
+    request.begin(connection);
+  }
+
+  #release(connection: Connection): void {
+    const owner = this.#owners.get(connection);
+    if (owner === undefined) return;
+    this.#owners.delete(connection);
+    const left = (this.#busy.get(owner) ?? 1) - 1;
+    if (left > 0) this.#busy.set(owner, left);
+    else this.#busy.delete(owner);
   }
 
   #takeIdle(): Connection | undefined {
@@ -67,7 +96,8 @@ export class Pool implements ConnectionPort {
 
   /** @param makeRoom an idle connection gives way where there is no room for a fresh one */
   #dialForWaiting(makeRoom: boolean): void {
-    if (this.#dialling >= this.#waiting.length) return;
+    const ready = this.#waiting.filter((request) => this.#hasShare(request)).length;
+    if (this.#dialling >= ready) return;
     if (this.#all.size >= this.#limits.maxConnections) {
       if (!makeRoom) return;
       const oldest = this.#idle.shift();
@@ -90,15 +120,16 @@ export class Pool implements ConnectionPort {
   }
 
   ready(connection: Connection): void {
-    for (;;) {
-      const request = this.#waiting.shift();
-      if (request === undefined) break;
-      if (!request.isOver) return begin(connection, request);
-    }
-    this.#idle.push(connection);
+    this.#release(connection);
+    this.#waiting = this.#waiting.filter(({ isOver }) => !isOver);
+    const next = this.#waiting.findIndex((request) => this.#hasShare(request));
+    const request = this.#waiting.splice(next, next < 0 ? 0 : 1)[0];
+    if (request !== undefined) this.#begin(connection, request);
+    else this.#idle.push(connection);
   }
 
   gone(connection: Connection): void {
+    this.#release(connection);
     const wasOurs = this.#all.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -150,9 +181,4 @@ export class Pool implements ConnectionPort {
       request.failed("cut-off", "the hub stops", false);
     for (const connection of this.#all) connection.fail("cut-off", "the hub stops");
   }
-}
-
-function begin(connection: Connection, request: Request): void {
-  connection.begin(request);
-  request.begin(connection);
 }

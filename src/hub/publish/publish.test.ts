@@ -283,6 +283,7 @@ describe("who may ask", () => {
       peek: (asked: string, also?: "enrolling") =>
         asked === handle && also === "enrolling" ? session : undefined,
       signOn: () => undefined,
+      revocations: () => 0,
     };
     using edge = edgeTo(application(server.url), { sessions });
     assert.equal(statusOf(await edge.ask()), "enrol");
@@ -319,6 +320,20 @@ describe("who may ask", () => {
     assert.equal(statusOf(await edge.ask()), "credentials"); // a session does not stand for it
   });
 
+  test("W8 what a program has open ends when all sessions of the person are ended", async () => {
+    await using server = await nodeServer((_asked, answer) => {
+      answer.write("news without end");
+    });
+    using edge = edgeTo(application(server.url, {}, [{ login: "basic" }]));
+    const stream = edge.open({ basic: { name: "ana@example.org", password: "right" } });
+    const over = new Promise((broken) =>
+      stream.receive({ data() {}, end() {}, broken: () => broken(true) }),
+    );
+    await stream.answered;
+    edge.ended.add(handle);
+    assert.equal(await over, true);
+  });
+
   test("an open rule asks for nobody", async () => {
     await using server = await nodeServer(echo);
     using edge = edgeTo(application(server.url, { signOn: "basic" }, [{ login: "none" }]));
@@ -333,6 +348,7 @@ describe("who may ask", () => {
       touch: () => ({ account: "ana", publicComputer: false }) as never,
       peek: () => undefined,
       signOn: () => ({ name: "ana@example.org" }),
+      revocations: () => 0,
     };
     using edge = edgeTo(application(server.url, { signOn: "basic" }), { sessions });
     assert.equal(statusOf(await edge.ask()), "not-allowed");

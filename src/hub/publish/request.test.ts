@@ -52,6 +52,7 @@ describe("readWebRequest()", () => {
     ["W5 an empty name", { headers: [["", "c"]] }],
     ["W5 a capital in a name", { headers: [["Host", "c"]] }],
     ["W5 an underscore in a name", { headers: [["x_remote_user", "c"]] }],
+    ["W5 a dot in a name", { headers: [["x.remote.user", "c"]] }],
     ["too many headers", { headers: Array.from({ length: 300 }, () => ["a", "b"]) }],
     ["too long headers", { headers: [["a", "b".repeat(70_000)]] }],
     ["a negative body", { body: -1 }],
