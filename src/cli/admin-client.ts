@@ -89,6 +89,13 @@ function parsed(octets: Buffer): Line {
   }
 }
 
+/** The two codes of "nobody is there" say nothing more than the sentence. */
+function detailOf(error: Error | undefined): string {
+  if (error === undefined) return "";
+  const code = errorCode(error) ?? error.message;
+  return code === "ENOENT" || code === "ECONNREFUSED" ? "" : ` (${code})`;
+}
+
 function roundTrip(
   dataFolder: string,
   { timeoutMs, ...what }: { method: string; path: string; timeoutMs: number },
@@ -101,7 +108,7 @@ function roundTrip(
       reject(
         new ExitError(
           exitCodes.serviceDown,
-          `nothing runs on ${dataFolder}: start it with "postern up"${error ? ` (${errorCode(error) ?? error.message})` : ""}`,
+          `nothing runs on ${dataFolder}: start it with "postern up", or name another folder with --data${detailOf(error)}`,
         ),
       );
     const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
@@ -129,7 +136,7 @@ function readSecret(path: string): string {
     if (code === "EACCES") throw new ExitError(exitCodes.notPermitted, `${path}: not permitted`);
     throw new ExitError(
       exitCodes.cannotOpen,
-      `${path}: there is no installation here (--data FOLDER names another)`,
+      `${path}: there is no installation here, or only its edge (--data FOLDER names another)`,
     );
   }
 }

@@ -2,11 +2,13 @@
 
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { Misconfigured } from "#base/errors";
 import { configSchema, describeConfig, flatten, nonDefaults } from "../config/describe.ts";
-import { type Config, complete, readConfig } from "../config/read.ts";
+import { type Config, complete, inFile, readConfig } from "../config/read.ts";
 import { ExitError, exitCodes, print } from "../exit.ts";
 import { textTable } from "../table.ts";
 import { layoutOf } from "../up/layout.ts";
+import { checkTogether } from "../up/prepare.ts";
 import { dataOf, output } from "./shared.ts";
 
 export function addConfigCommands(program: Command): void {
@@ -16,8 +18,18 @@ export function addConfigCommands(program: Command): void {
     .description("check a file without starting anything")
     .action((file: string | undefined, _options, command: Command) => {
       const path = fileOf(file, command);
-      if (!existsSync(path)) throw new ExitError(exitCodes.cannotOpen, `${path}: no such file`);
-      readConfig(path);
+      if (!existsSync(path)) {
+        throw new ExitError(
+          exitCodes.cannotOpen,
+          `${path}: no such file (without one everything is at its default)`,
+        );
+      }
+      const given = readConfig(path);
+      try {
+        checkTogether(dataOf(command), given);
+      } catch (error) {
+        throw error instanceof Misconfigured ? inFile(path, error) : error;
+      }
       output(command, { file: path, ok: true }, () => `${path}: ok`);
     });
   config

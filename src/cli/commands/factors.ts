@@ -46,7 +46,7 @@ export function addFactorCommands(account: Command): void {
         }
         const one = options.remove === undefined ? "" : `/${encodeURIComponent(options.remove)}`;
         const done = await client.send<{ done: string }>("DELETE", `${where}${one}`);
-        output(command, done, () => done.done);
+        output(command, done, () => `done: ${done.done}`);
       },
     );
   account

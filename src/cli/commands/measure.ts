@@ -52,11 +52,12 @@ function statusText(status: Status): string {
   return textTable([
     [hostname, `hub up since ${localTime(startedAtMs)}`],
     ...Object.entries(links).map(([name, up]) => [name, up ? "linked" : "LINK DOWN"]),
-    ["store", `${store.messages} messages in ${store.accounts} accounts`],
+    ["store", `messages: ${store.messages}, accounts: ${store.accounts}`],
     [
       "",
-      `${care.repaired} pages repaired, ${care.damaged} beyond repair, ${care.scrubbedThisWeek} of ${care.segments} segments found sound this week, 99 % of commits within ${secondsText(care.flushP99Seconds)}`,
+      `${care.repaired} pages repaired, ${care.damaged} beyond repair, ${care.scrubbedThisWeek} of ${care.segments} segments found sound this week`,
     ],
+    ["", `99 % of commits within ${secondsText(care.flushP99Seconds)}`],
     ["queue", counts.join(", ")],
     ["on the wire", `${wire.versions}, certificate until ${localTime(wire.untilMs)}`],
     ["at rest", `${rest.cipher} under the master key ${rest.master} (${rest.source})`],

@@ -28,19 +28,22 @@ export function addPkiTrust(pki: Command): void {
     .description("every authority that is believed here: source, use, expiry")
     .action(async (_options: object, command: Command) => {
       const listed = [...rootsOf(command), ...(await intermediatesOf(command))];
-      output(command, listed, () =>
-        textTable([
-          ["SOURCE", "KIND", "EXPIRES", "SUBJECT", "USE"],
-          ...listed.map((one) => [
-            one.source,
-            one.kind,
-            one.expiresAt.slice(0, 10),
-            one.subject,
-            one.use,
-          ]),
-        ]),
-      );
+      output(command, listed, () => trustText(listed));
     });
+}
+
+/** One paragraph for each source, headed by what it is believed for. */
+function trustText(listed: readonly Trusted[]): string {
+  const bySource = Map.groupBy(listed, ({ source }) => source);
+  const paragraphs = [...bySource].map(([source, of]) => {
+    const rows = of.map(({ expiresAt, kind, subject }) => [
+      ` ${kind}`,
+      `until ${expiresAt.slice(0, 10)}`,
+      /(?:^|, )CN=((?:\\.|[^,\\])+)/.exec(subject)?.[1] ?? subject,
+    ]);
+    return `${source}: ${of[0]?.use ?? ""}\n${textTable(rows)}`;
+  });
+  return paragraphs.join("\n\n");
 }
 
 function rootsOf(command: Command): readonly Trusted[] {

@@ -109,7 +109,14 @@ function addRequest(pki: Command): void {
     .option("--names <names>", "these names instead, with commas between them")
     .option("--at <place>", `where the key is made and stays: ${placeList}`, "all")
     .action(async (options: { names?: string; at: string }, command: Command) => {
+      if (!placeList.split(/, | or /).includes(options.at)) {
+        throw new ExitError(exitCodes.usage, `--at "${options.at}" is not one of ${placeList}`);
+      }
       const names = options.names?.split(",").map((name) => name.trim().toLowerCase());
+      const wrong = names?.find((name) => !/^[a-z0-9*](?:[a-z0-9.:-]*[a-z0-9])?$/.test(name));
+      if (wrong !== undefined) {
+        throw new ExitError(exitCodes.usage, `--names: "${wrong}" is not a host name`);
+      }
       const wish = { at: options.at, ...(names !== undefined && { names }) };
       const client = adminClient(dataOf(command));
       const made = await client.send<{ names: string[]; requestPem: string }>(
@@ -123,8 +130,9 @@ function addRequest(pki: Command): void {
     });
 }
 
-const oneForAll =
-  "One certificate for every door: the edges then hold the key of the inside names too, and whoever takes an edge can pretend to be IMAP and submission. --at PLACE, once for each, keeps them apart.";
+const oneForAll = `One certificate for every door: the edges then hold the key of the inside names, too, and
+whoever takes an edge can pretend to be IMAP and submission. "pki request --at PLACE", once for
+each of edge-web, edge-smtp and hub, keeps them apart.`;
 
 function addInstall(pki: Command): void {
   pki
@@ -137,14 +145,17 @@ function addInstall(pki: Command): void {
       if (keyFile !== undefined) say(oneForAll);
       const client = adminClient(dataOf(command));
       const outcomes = await client.send<Installed[]>("POST", "/pki/install", wish);
-      output(command, outcomes, () =>
-        textTable(outcomes.map(({ place, ok, why }) => [place, ok ? "installed" : "not", why])),
-      );
+      output(command, outcomes, () => textTable(outcomes.map(outcomeRow)));
       const isDone =
         keyFile === undefined ? outcomes.some(({ ok }) => ok) : outcomes.every(({ ok }) => ok);
       if (!isDone) process.exitCode = exitCodes.failed;
       else say("What is left to do: postern pki show");
     });
+}
+
+function outcomeRow({ place, ok, why }: Installed): readonly string[] {
+  const words = why.startsWith(`${place}: `) ? why.slice(place.length + 2) : why;
+  return [place, ok ? "installed" : "refused", words];
 }
 
 function addAcme(pki: Command): void {
@@ -162,7 +173,11 @@ function addAcme(pki: Command): void {
         const attempts = isOrder
           ? await client.send<Attempt[]>("POST", "/pki/acme", wish)
           : attemptsOf(await client.get<PkiState>("/pki"));
-        output(command, attempts, () => textTable(attempts.map(attemptRow)));
+        output(command, attempts, () =>
+          attempts.length === 0
+            ? "nothing was looked at since the start (--now looks)"
+            : textTable(attempts.map(attemptRow)),
+        );
         if (attempts.some(({ outcome }) => outcome === "failed")) {
           process.exitCode = exitCodes.findings;
         }

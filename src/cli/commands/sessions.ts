@@ -32,7 +32,7 @@ export function addSessionCommands(account: Command): void {
       }
       const one = options.end === undefined ? "" : `/${encodeURIComponent(options.end)}`;
       const done = await client.send<{ done: string }>("DELETE", `${where}${one}`);
-      output(command, done, () => done.done);
+      output(command, done, () => `done: ${done.done}`);
     });
 }
 

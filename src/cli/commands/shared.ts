@@ -20,7 +20,7 @@ export function dataOf(command: Command): string {
 export function configOf(command: Command): Config {
   const { config } = command.optsWithGlobals<{ config?: string }>();
   const path = config ?? layoutOf(dataOf(command)).config;
-  return complete(existsSync(path) ? readConfig(path) : {});
+  return complete(config !== undefined || existsSync(path) ? readConfig(path) : {});
 }
 
 /** A count from the command line. */

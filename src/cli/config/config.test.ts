@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "smol-toml";
+import { Misconfigured } from "#base/errors";
 import { faultOf, type ParameterTable } from "#base/parameters";
+import { checkTogether } from "../up/prepare.ts";
 import { configSchema, describeConfig, nonDefaults } from "./describe.ts";
 import { configTables, families } from "./families.ts";
-import { checkConfig, complete } from "./read.ts";
+import { checkConfig, complete, inFile, readConfig } from "./read.ts";
 import { tables } from "./tables.ts";
 
 describe("postern.toml", () => {
@@ -43,6 +46,44 @@ describe("postern.toml", () => {
       assert.throws(() => checkConfig(text, "f"), { name: "Misconfigured", message: expected });
     });
   }
+
+  test("says where two keys do not go together, as the programs would at their start", () => {
+    const data = mkdtempSync(join(tmpdir(), "postern-config-"));
+    const site = '[site]\ndomain = "example.org"\n';
+    const cases = [
+      ['[clients]\nimaps = "993"\n', /f:4:1: clients\.imaps: "993" is not HOST:PORT/],
+      ['[web]\nhosts = ["https://a"]\n', /f:4:1: web\.hosts holds "https:\/\/a", which is not/],
+      ['[balancer]\nweb = ["10.0.0.0/99"]\n', /f:4:1: balancer\.web: "10\.0\.0\.0\/99" is not a/],
+      ['[acme]\ndirectory = "http://a"\n', /f:4:1: acme\.directory: "http:\/\/a" must begin/],
+      ['[acme]\ncontact = ["a@b"]\n', /f:4:1: acme\.contact: "a@b" must be mailto:/],
+      ['hostname = "a b"\n', /f:3:1: site\.hostname: "a b" is not a host name/],
+      [
+        '[publish.a]\nupstream = "https://a.example"\nhosts = ["b.example"]\n',
+        /f:5:1: publish\.a\.hosts holds "b\.example", which is not in web\.hosts/,
+      ],
+    ] as const;
+    try {
+      const path = join(data, "f");
+      for (const [text, expected] of cases) {
+        writeFileSync(path, site + text);
+        assert.throws(
+          () => {
+            try {
+              checkTogether(data, readConfig(path));
+            } catch (error) {
+              throw error instanceof Misconfigured ? inFile(path, error) : error;
+            }
+          },
+          { name: "Misconfigured", message: expected },
+        );
+      }
+      checkTogether(data, checkConfig(site, "f"));
+      checkTogether(data, {});
+      assert.deepEqual(readdirSync(data), ["f"], "nothing was made");
+    } finally {
+      rmSync(data, { recursive: true });
+    }
+  });
 
   test("gives every parameter its default unless the file sets it", () => {
     const config = complete(checkConfig('[link]\nspool = "sealed"\n', "f"));

@@ -25,9 +25,9 @@ export function readConfig(path: string): GivenConfig {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new Misconfigured(`${path}: cannot be read (${errorCode(error) ?? "error"})`, {
-      cause: error,
-    });
+    const code = errorCode(error) ?? "error";
+    const why = code === "ENOENT" ? "no such file" : `cannot be read (${code})`;
+    throw new Misconfigured(`${path}: ${why}`, { cause: error });
   }
   return checkConfig(text, path);
 }
@@ -87,6 +87,12 @@ function inMember(file: File, header: string, { message }: Misconfigured): Misco
   const rest = message.startsWith(`${header}.`) ? message.slice(header.length + 1) : undefined;
   if (rest === undefined) return at(file, ["", header], message);
   return at(file, [header, rest.slice(0, rest.indexOf(" "))], rest);
+}
+
+/** A fault that begins with SECTION.KEY, with the place of that key in the file. */
+export function inFile(path: string, { message }: Misconfigured): Misconfigured {
+  const [, header = "", key = ""] = /^((?:publish\.)?[\w-]+)\.([\w-]+)/.exec(message) ?? [];
+  return at({ path, lines: readFileSync(path, "utf8").split("\n") }, [header, key], message);
 }
 
 function isSection(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,26 +1,34 @@
 /** Which names each place needs in its certificate, and whether strangers see it. */
 
 import { isIP } from "node:net";
+import { Misconfigured } from "#base/errors";
 import type { HubSettings } from "#hub";
 import type { Config } from "../config/read.ts";
+
+type CertificatePlace = keyof HubSettings["certificates"]["places"];
 
 export interface CertificateFacts {
   readonly config: Config;
   readonly hostname: string;
   /** PEM file of the installation's own authority. */
   readonly authority: string;
-  /** As the web edge answers for them, some with a port. */
-  readonly publishedHosts: readonly string[];
   /** Hosts of the edges' links. */
   readonly edgeHosts: readonly string[];
 }
 
 export function certificateSettings(
-  { config, hostname, authority, publishedHosts, edgeHosts }: CertificateFacts,
+  { config, hostname, authority, edgeHosts }: CertificateFacts,
   besidesHub: (file: string) => string,
 ): HubSettings["certificates"] {
-  const { webNames, mailNames, insideNames } = config.certificates;
   const { acme, listen, clients } = config;
+  const names = certificateNames(config, hostname);
+  if (acme.directory !== "" && !/^https:\/\/[^\s/]/.test(acme.directory)) {
+    throw new Misconfigured(`acme.directory: "${acme.directory}" must begin with https://`);
+  }
+  const wrong = acme.contact.find((address) => !/^mailto:[^\s@]+@[^\s@]+$/.test(address));
+  if (wrong !== undefined) {
+    throw new Misconfigured(`acme.contact: "${wrong}" must be mailto: and an address`);
+  }
   // An edge on a machine of its own stands outside, whatever our own configuration says it listens on.
   const isApart = edgeHosts.some((host) => !isLoopback(host));
   const isSeen = (at: string): boolean => isApart || !isLoopback(hostOf(at));
@@ -28,14 +36,24 @@ export function certificateSettings(
   return {
     authority,
     places: {
-      "edge-web": {
-        names: namesOf(webNames, publishedHosts.map(hostOf).filter(isName)),
-        outside: isSeen(listen.https),
-      },
-      "edge-smtp": { names: namesOf(mailNames, [hostname]), outside: isSeen(listen.smtp) },
-      hub: { names: namesOf(insideNames, [hostname]), outside: passedIn.some(isSeen) },
+      "edge-web": { names: names["edge-web"], outside: isSeen(listen.https) },
+      "edge-smtp": { names: names["edge-smtp"], outside: isSeen(listen.smtp) },
+      hub: { names: names.hub, outside: passedIn.some(isSeen) },
     },
     acme: { ...acme, caFile: besidesHub(acme.caFile), eabKeyFile: besidesHub(acme.eabKeyFile) },
+  };
+}
+
+/** The names that clients use at each place. */
+export function certificateNames(
+  { certificates, web }: Config,
+  hostname: string,
+): Readonly<Record<CertificatePlace, readonly string[]>> {
+  const { webNames, mailNames, insideNames } = certificates;
+  return {
+    "edge-web": namesOf(webNames, [hostname, ...web.hosts.map(hostOf).filter(isName)]),
+    "edge-smtp": namesOf(mailNames, [hostname]),
+    hub: namesOf(insideNames, [hostname]),
   };
 }
 

@@ -77,9 +77,8 @@ export function keepRunning(
       }
       const delayNowMs = delayMs;
       delayMs = Math.min(delayMs * 2, longestDelayMs);
-      process.stderr.write(
-        `${JSON.stringify({ level: "warn", program: "up", event: "up.child-ended", child: plan.name, code, signal })}\n`,
-      );
+      // Of one that never came up, the last try is told, with its reason.
+      if (missing.size === 0) sayEnded(plan.name, code, signal);
       clock.after(delayNowMs, () => {
         if (!stopping) start();
       });
@@ -104,6 +103,11 @@ export function keepRunning(
       clearTimeout(forced);
     },
   };
+}
+
+function sayEnded(child: string, code: number | null, signal: string | null): void {
+  const line = { level: "warn", program: "up", event: "up.child-ended", child, code, signal };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
 }
 
 function launch(plan: ChildPlan): ChildProcess {
@@ -133,10 +137,20 @@ function lastWords(logFile: string): string {
   const line = readFileSync(logFile, "utf8").trimEnd().split("\n").at(-1) ?? "";
   try {
     const { why } = JSON.parse(line) as { why?: string };
-    return why?.split("\n")[0] ?? line;
+    return why === undefined ? line : inWords(why.split("\n")[0] ?? "");
   } catch {
     return line;
   }
+}
+
+function inWords(why: string): string {
+  const [, code, at] = /\blisten (EADDRINUSE|EADDRNOTAVAIL|EACCES)\b.* (\S+)$/.exec(why) ?? [];
+  if (code === "EADDRINUSE") {
+    return `something else listens on ${at}: end it, or write another port into postern.toml`;
+  }
+  if (code === "EADDRNOTAVAIL") return `${at} is not an address of this machine (postern.toml)`;
+  if (code === "EACCES") return `${at}: ports below 1024 are for root and for services`;
+  return why.replace(/^Misconfigured: /, "");
 }
 
 /** A log beyond this starts anew; the one before is kept. */

@@ -163,12 +163,18 @@ async function showDoors(prepared: Prepared, admin: AdminClient, tries: boolean)
     if ("trace" in tried) print(`\nOne message, from the edge to the mailbox:\n\n${tried.trace}`);
     else say(`The trial message did not go through: ${tried.fault}`);
   }
+  const isEmpty = (await admin.get<unknown[]>("/accounts")).length === 0;
   const lines = [
     "",
     `Webmail     https://${config.listen.https}/`,
     ...(demo?.accounts ?? []).map(
       ({ address, password }) => `            ${address}   password ${password}`,
     ),
+    ...(isEmpty
+      ? [
+          `            no account yet: echo PASSWORD | ./postern account add NAME@${prepared.domain}`,
+        ]
+      : []),
     `IMAP        ${config.listen.imap} (TLS)`,
     `Submission  ${config.listen.submission} (TLS)`,
     `SMTP        ${config.listen.smtp}`,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Misconfigured } from "#base/errors";
 import type { Endpoint } from "#base/net";
 import { type Config, complete, type GivenConfig, readConfig } from "../config/read.ts";
+import { certificateNames } from "./certificate-settings.ts";
 import { peersOf, readEdges, readEnrolment } from "./enrolment/records.ts";
 import { folderOf, type Layout, layoutOf } from "./layout.ts";
 import { fingerprintOf, keepLinkIdentity, writeLinkPeers } from "./link-identity.ts";
@@ -70,7 +71,7 @@ export function prepare(
     ? namesOf(config, demo?.domain)
     : readEnrolment(layout);
   for (const path of foldersOf(role, layout)) folder(path);
-  makeCertificates(layout, role, hostname, nowMs);
+  makeCertificates(layout, role, { hostname, names: certificateNames(config, hostname) }, nowMs);
   const told = hasInside(role) ? prepareInside(layout) : readEnrolment(layout);
   const { policyPublicKey } = told;
   const pins = pinsOf(role, layout, config, nowMs);
@@ -91,8 +92,35 @@ export function prepare(
 function namesOf(config: Config, demoDomain?: string): { domain: string; hostname: string } {
   const domain = demoDomain ?? config.site.domain.toLowerCase();
   if (domain === "") throw new Misconfigured("site.domain is missing in postern.toml");
-  const { hostname } = config.site;
-  return { domain, hostname: hostname === "" ? `mail.${domain}` : hostname };
+  const hostname = config.site.hostname === "" ? `mail.${domain}` : config.site.hostname;
+  for (const [key, name] of Object.entries({ domain, hostname })) {
+    if (!hostName.test(name)) throw new Misconfigured(`site.${key}: "${name}" is not a host name`);
+  }
+  return { domain, hostname };
+}
+
+/** RFC 1123 §2.1, in short: what it refuses could stand in no certificate. */
+const hostName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i;
+
+/**
+ * What no single line of the file shows: the settings of every program are made, and nothing else.
+ *
+ * @throws Misconfigured naming the key as SECTION.KEY
+ */
+export function checkTogether(data: string, given: GivenConfig): void {
+  const config = complete(given);
+  settingsOf(
+    {
+      ...{
+        layout: layoutOf(data),
+        config,
+        ...namesOf(config, config.site.domain || "postern.test"),
+      },
+      ...{ application: data, version: "", policyPublicKey: "" },
+      pins: { hubFingerprint: "", edges: [] },
+    },
+    programsOf.all,
+  );
 }
 
 function foldersOf(role: Role, layout: Layout): readonly string[] {

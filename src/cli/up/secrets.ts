@@ -14,6 +14,7 @@ import {
 import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import { errorCode } from "#base/disk";
+import { passingAuthorityName } from "#contracts/certify";
 import { makeSealKeys } from "#contracts/sealed";
 import { type Credential, createAuthority, issueCertificate } from "#keys/authority";
 import { ExitError, exitCodes } from "../exit.ts";
@@ -69,7 +70,6 @@ function fresh(path: string, nowMs: number, names: readonly string[] = []): bool
 }
 
 const siteAuthorityName = "Postern site authority";
-const passingAuthorityName = "Postern edge without a certificate";
 const ownAuthorities = [siteAuthorityName, passingAuthorityName];
 
 function authority(path: string, name: string, nowMs: number): Credential {
@@ -104,6 +104,12 @@ function certificate(from: Credential, plan: CertificatePlan, nowMs: number): vo
   writePrivate(`${plan.path}.key`, made.keyPem);
 }
 
+export interface CertifiedNames {
+  readonly hostname: string;
+  /** Those that clients use at each place. */
+  readonly names: Readonly<Record<"edge-smtp" | "edge-web" | "hub", readonly string[]>>;
+}
+
 /**
  * Certificates that clients see. Inside, the site's own authority signs them; its key stays there,
  * so an edge on a machine of its own begins with one that nobody vouches for.
@@ -111,23 +117,31 @@ function certificate(from: Credential, plan: CertificatePlan, nowMs: number): vo
 export function makeCertificates(
   layout: Layout,
   role: Role,
-  hostname: string,
+  { hostname, names }: CertifiedNames,
   nowMs: number,
 ): void {
-  const folders = [
-    ...(hasEdge(role) ? [layout.edgeSmtp, layout.edgeWeb] : []),
-    ...(hasInside(role) ? [layout.hub] : []),
+  const places = [
+    ...(hasEdge(role)
+      ? [
+          { folder: layout.edgeSmtp, used: names["edge-smtp"] },
+          { folder: layout.edgeWeb, used: names["edge-web"] },
+        ]
+      : []),
+    ...(hasInside(role) ? [{ folder: layout.hub, used: names.hub }] : []),
   ];
-  const wish = {
-    commonName: hostname,
-    dnsNames: [hostname, "localhost"],
-    ipAddresses: ["127.0.0.1", "::1"],
-    usage: "server",
-  } as const;
   const site = hasInside(role)
     ? authority(layout.siteAuthority, siteAuthorityName, nowMs)
     : createAuthority({ name: passingAuthorityName, validDays: 398, nowMs });
-  for (const path of folders) certificate(site, { path: join(path, "tls"), ...wish }, nowMs);
+  for (const place of places) {
+    const plan: CertificatePlan = {
+      path: join(place.folder, "tls"),
+      commonName: hostname,
+      dnsNames: [...new Set([hostname, ...place.used, "localhost"])],
+      ipAddresses: ["127.0.0.1", "::1"],
+      usage: "server",
+    };
+    certificate(site, plan, nowMs);
+  }
 }
 
 /** The key that signs the edges' policy; returns its public half in PEM. */

@@ -110,7 +110,7 @@ function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
     dns: config.dns,
     egressPorts: config.egress.ports.map(Number),
     egressPrivate: config.egress.private,
-    proxyTrusted: config.balancer.mail,
+    proxyTrusted: networksOf("balancer.mail", config.balancer.mail),
     smtp: config.smtp,
     edge: config.edge,
   };
@@ -124,7 +124,7 @@ function edgeWebSettings(installation: Installation): AllSettings["edge-web"] {
     publishedHosts: publishingOf(installation).publishedHosts,
     policyPublicKey: installation.policyPublicKey,
     tls: { certFile: join(layout.edgeWeb, "tls.pem"), keyFile: join(layout.edgeWeb, "tls.key") },
-    proxyTrusted: config.balancer.web,
+    proxyTrusted: networksOf("balancer.web", config.balancer.web),
     limits: config.web,
     tcp: tcpSettings(config),
     link: {
@@ -160,7 +160,6 @@ function hubSettings(installation: Installation): HubSettings {
         config,
         hostname,
         authority: layout.siteAuthority,
-        publishedHosts: publishingOf(installation).publishedHosts,
         edgeHosts: installation.pins.edges.map(({ endpoint }) => endpoint.host),
       },
       (file) => besides(layout.hub, file),
@@ -217,14 +216,9 @@ function publishingOf({
 /** @throws Misconfigured when a relay is no network */
 function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSeal" | "judging"> {
   const { ownRelays, trustedSealers, praMode } = config.identity;
-  for (const range of ownRelays) {
-    if (parseRange(range) === undefined) {
-      throw new Misconfigured(`identity.ownRelays: "${range}" is not a network`);
-    }
-  }
   return {
     identity: {
-      ownRelays,
+      ownRelays: networksOf("identity.ownRelays", ownRelays),
       trustedSealers: trustedSealers.map((name) => name.toLowerCase()),
       praMode: praMode as HubSettings["identity"]["praMode"],
       rules: { spf: config.spf, dmarc: config.dmarc, senderId: config.senderId } as SenderRules,
@@ -232,6 +226,13 @@ function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSea
     arcSeal: config.identity.arcSeal,
     judging: { ...config.spam, filter: config.spamFilter },
   };
+}
+
+/** @throws Misconfigured when one of them is no network */
+function networksOf(key: string, networks: readonly string[]): readonly string[] {
+  const wrong = networks.find((text) => parseRange(text) === undefined);
+  if (wrong === undefined) return networks;
+  throw new Misconfigured(`${key}: "${wrong}" is not a network, as 192.0.2.0/24`);
 }
 
 /** The file's place, wherever the command was started; nothing stays nothing. */

@@ -13,7 +13,7 @@ import {
 import { countOf } from "../words.ts";
 import type { Desk } from "./desk.ts";
 import { Dialog } from "./dialog.tsx";
-import { historyText } from "./security-words.tsx";
+import { historyText, momentText } from "./security-words.tsx";
 
 export interface PartProps {
   readonly desk: Desk;
@@ -51,7 +51,9 @@ export function FactorList({
           <span class="grow">
             <strong>{one.name}</strong>
             <span class="soft">
-              {historyText(one.addedAtMs, one.usedAtMs)}
+              {kind === "app-password"
+                ? `Added ${momentText(one.addedAtMs)}.`
+                : historyText(one.addedAtMs, one.usedAtMs)}
               {one.host !== undefined && one.host !== location.hostname && ` Works at ${one.host}.`}
             </span>
           </span>
