@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { after, beforeEach, describe, test } from "node:test";
 import { pick, seededRandom } from "#base/random";
+import type { LinkStream } from "#contracts/link";
 import type { WebRequest } from "#contracts/web";
 import { answerPlainly, openHouse } from "./fixture.test.ts";
 
@@ -120,18 +121,7 @@ describe("W1 what is odd and has one meaning", () => {
   for (const [name, text, body] of framed) {
     test(`${name}: read once, framed anew, and the next request is the next`, async () => {
       const bodies: string[] = [];
-      house.answerWeb = (stream) => {
-        let got = "";
-        stream.receive({
-          data: (chunk) => void (got += chunk.toString()),
-          end() {
-            bodies.push(got);
-            stream.answer({ status: 200, headers: [], bodyBytes: 0 });
-            stream.end();
-          },
-          broken() {},
-        });
-      };
+      house.answerWeb = (stream) => keepBody(stream, bodies);
       const next = `GET /open/next HTTP/1.1\r\n${host}Connection: close\r\n\r\n`;
       const got = await house.raw(`POST /open/ HTTP/1.1\r\n${host}${text}${next}`);
       assert.equal(got.match(/^HTTP\/1\.1 200/gm)?.length, 2, got);
@@ -168,18 +158,7 @@ describe("W1 an answer before its body: what comes late is no request", () => {
 test("W1 wherever the octets are cut, the same requests are read", async () => {
   const random = seededRandom(20261122);
   const bodies: string[] = [];
-  house.answerWeb = (stream) => {
-    let got = "";
-    stream.receive({
-      data: (chunk) => void (got += chunk.toString()),
-      end() {
-        bodies.push(got);
-        stream.answer({ status: 200, headers: [], bodyBytes: 0 });
-        stream.end();
-      },
-      broken() {},
-    });
-  };
+  house.answerWeb = (stream) => keepBody(stream, bodies);
   const kinds = [
     `GET /open/ HTTP/1.1\r\n${host}\r\n`,
     `\r\nPOST /open/ HTTP/1.1\r\n${host}Content-Length: 9\r\n\r\n\r\n\r\nGET /`,
@@ -228,3 +207,17 @@ test("W1 octets changed at random make one request at most, and never an end of 
   assert.ok(house.seen.length <= runs.length);
   assert.equal((await house.ask("/robots.txt")).status, 200);
 });
+
+/** Answers once the whole body is there. */
+function keepBody(stream: LinkStream, bodies: string[]): void {
+  let got = "";
+  stream.receive({
+    data: (chunk) => void (got += chunk.toString()),
+    end() {
+      bodies.push(got);
+      stream.answer({ status: 200, headers: [], bodyBytes: 0 });
+      stream.end();
+    },
+    broken() {},
+  });
+}
