@@ -64,6 +64,24 @@ export function isInNetwork(address: Uint8Array, network: Uint8Array, bits: numb
   return ((address[whole] ?? 0) ^ (network[whole] ?? 0)) >> (8 - rest) === 0;
 }
 
+/** Addresses whose first bits are those of the network. */
+export interface IpRange {
+  /** Four or sixteen. */
+  readonly octets: Uint8Array;
+  readonly bits: number;
+}
+
+/** @param text "192.0.2.0/24", "2001:db8::/32" or one address; undefined when it is none of these */
+export function parseRange(text: string): IpRange | undefined {
+  const [address = "", digits, more] = text.trim().split("/");
+  const octets = parseIp(address);
+  if (octets === undefined || more !== undefined) return undefined;
+  const most = octets.length * 8;
+  if (digits === undefined) return { octets, bits: most };
+  const bits = /^(?:0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : most + 1;
+  return bits <= most ? { octets, bits } : undefined;
+}
+
 /** @param octets four or sixteen; anything else is a bug of the caller */
 export function formatIp(octets: Uint8Array): string {
   if (octets.length === 4) return octets.join(".");

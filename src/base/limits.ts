@@ -19,13 +19,19 @@ export class TokenBucket {
   }
 
   take(count = 1): boolean {
+    if (this.waitMs(count) > 0) return false;
+    this.#tokens -= count;
+    return true;
+  }
+
+  /** Until take() would allow it; 0: now. */
+  waitMs(count = 1): number {
     const nowMs = this.#clock.tickMs();
     const grown = ((nowMs - this.#atMs) / 1000) * this.#ratePerSecond;
     this.#tokens = Math.min(this.#burst, this.#tokens + grown);
     this.#atMs = nowMs;
-    if (this.#tokens < count) return false;
-    this.#tokens -= count;
-    return true;
+    const missing = count - this.#tokens;
+    return missing <= 0 ? 0 : (missing * 1000) / this.#ratePerSecond;
   }
 }
 
@@ -39,6 +45,10 @@ export class Gate {
   constructor(width: number, depth: number) {
     this.#width = width;
     this.#depth = depth;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** Resolves to undefined when too many wait already. */

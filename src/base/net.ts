@@ -16,8 +16,12 @@ export interface Listener extends AsyncDisposable {
 }
 
 export interface Net {
-  /** Rejects with `Unavailable` when nothing answers within the time. */
-  dial(to: Endpoint, timeoutMs: number): Promise<Duplex>;
+  /**
+   * Rejects with `Unavailable` when nothing answers within the time.
+   *
+   * @param from address of this machine that the connection leaves from; absent: the system chooses
+   */
+  dial(to: Endpoint, timeoutMs: number, from?: string): Promise<Duplex>;
   /** `from` is the peer's address as the system tells it. */
   listen(at: Endpoint, onConnection: (stream: Duplex, from: Endpoint) => void): Promise<Listener>;
 }
@@ -43,12 +47,18 @@ export type ListenTarget =
   | { readonly fd: number; readonly backlog: number };
 
 export const systemNet: Net = {
-  dial(to, timeoutMs) {
+  dial(to, timeoutMs, from) {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: to.host, port: to.port, noDelay: true });
+      const local = from === undefined ? {} : { localAddress: from };
+      const socket = connect({ host: to.host, port: to.port, noDelay: true, ...local });
       const fail = (error?: Error): void => {
         socket.destroy();
-        reject(new Unavailable(`no connection to ${to.host}:${to.port}`, { cause: error }));
+        const { code } = (error ?? {}) as { code?: string };
+        const isNotOurs = from !== undefined && (code === "EADDRNOTAVAIL" || code === "EINVAL");
+        const why = isNotOurs
+          ? `this machine has no address ${from}`
+          : `no connection to ${to.host}:${to.port}`;
+        reject(new Unavailable(why, { cause: error }));
       };
       socket.setTimeout(timeoutMs, () => fail());
       socket.once("error", fail);

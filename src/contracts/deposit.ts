@@ -1,6 +1,7 @@
 /** How an edge hands a message in, and what the inside tells the edge beforehand. */
 
 import type { Connection, Source } from "#model/connection";
+import type { InboundConnector } from "#model/connector";
 import type { Decision, SenderRules } from "#model/decision";
 import type { Envelope } from "#model/envelope";
 import type { ContentId, MessageId } from "#model/mailbox";
@@ -47,6 +48,8 @@ export interface PolicySnapshot {
   readonly recipients: readonly string[];
   /** The same for the domains: tells "no such user here" from "relaying denied". */
   readonly domains: readonly string[];
+  /** The same for those of the domains whose other recipients the edge must ask about. */
+  readonly askedDomains?: readonly string[];
   /** Networks of own relays and managed providers, as "192.0.2.0/24". */
   readonly ownRelays: readonly string[];
   /** d= of ARC sealers whose word counts. */
@@ -56,6 +59,8 @@ export interface PolicySnapshot {
   readonly maxMessageBytes: number;
   /** Raw X25519 and ML-KEM-768 public keys, base64: to seal what must wait in the DMZ. */
   readonly sealTo?: { readonly x25519: string; readonly mlKem768: string };
+  /** Those of the door "edge". */
+  readonly inbound?: readonly InboundConnector[];
   /** Verifier keys of the log whose heads the edge cosigns (#formats/checkpoint), a line each. */
   readonly logKeys?: readonly string[];
 }

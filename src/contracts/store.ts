@@ -16,7 +16,14 @@ import type {
   MessageId,
 } from "#model/mailbox";
 import type { Account, Alias, Domain } from "#model/people";
-import type { Attempt, QueueItem, QueueItemId, QueueState } from "#model/queue";
+import type {
+  Attempt,
+  Destination,
+  QueueItem,
+  QueueItemId,
+  QueueState,
+  RecordedAttempt,
+} from "#model/queue";
 import type { Reply } from "#model/reply";
 import type { Hold, ReadByOther, RetentionRule, Withheld } from "#model/retention";
 import type { Trace, TraceStep, TraceSummary } from "#model/trace";
@@ -64,7 +71,7 @@ export interface Delivery {
 
 export type NewQueueItem = Omit<
   QueueItem,
-  "message" | "sizeBytes" | "state" | "attempts" | "last" | "delayNotifiedAtMs"
+  "message" | "sizeBytes" | "state" | "attempts" | "heldBy" | "last" | "delayNotifiedAtMs"
 >;
 
 export interface Accepted {
@@ -231,15 +238,28 @@ export interface Mailboxes {
 
 export interface QueueStore {
   get(id: QueueItemId): Promise<QueueItem | undefined>;
-  /** Waiting items that are due, oldest first. */
-  due(nowMs: number, limit: number): Promise<readonly QueueItem[]>;
-  /** When the next waiting item is due, or undefined. */
-  nextDueAtMs(): Promise<number | undefined>;
-  list(filter: {
-    readonly state?: QueueState;
-    readonly domain?: string;
-    readonly limit: number;
-  }): Promise<readonly QueueItem[]>;
+  /** Every recipient domain with waiting items, in lower case. */
+  destinations(): Promise<readonly Destination[]>;
+  /**
+   * Called after each durable change by which an item of that domain waits for that moment: accepted,
+   * released, to be tried again. Not for tries that were put off. Returns the way to stop.
+   */
+  watch(listener: (waiting: Destination) => void): () => void;
+  /** Waiting items of one domain that are due, in the order of `QueuePlace`, behind a place in it. */
+  due(
+    domain: string,
+    nowMs: number,
+    limit: number,
+    after?: QueuePlace,
+  ): Promise<readonly QueueItem[]>;
+  /** When the next waiting item of the domain is due, or undefined. */
+  nextDueAtMs(domain: string): Promise<number | undefined>;
+  /** Waiting items that were queued before, the oldest first, behind a place in that order. */
+  waitingSince(beforeMs: number, limit: number, after?: AgePlace): Promise<readonly QueueItem[]>;
+  /** The last queued first, behind a place in that order. */
+  list(filter: QueueFilter): Promise<readonly QueueItem[]>;
+  /** Every try, in order. */
+  attempts(id: QueueItemId): Promise<readonly RecordedAttempt[]>;
   counts(): Promise<Readonly<Record<QueueState, number>>>;
   /**
    * Records a try. A deferred one needs the moment of the next. An item that is settled stays as it
@@ -247,13 +267,26 @@ export interface QueueStore {
    */
   attempted(id: QueueItemId, attempt: Attempt, nextAttemptAtMs?: number): Promise<void>;
   delayNotified(id: QueueItemId, atMs: number): Promise<void>;
-  /** An administrator's act; `by` names the actor. */
+  /** An administrator's act, or the queue's own; `by` names the actor, and of the queue why. */
   change(
     id: QueueItemId,
     act: "hold" | "release" | "drop" | "retry",
     by: string,
     atMs: number,
   ): Promise<boolean>;
+}
+
+/** Order in which the items of a domain come due. */
+export type QueuePlace = Pick<QueueItem, "nextAttemptAtMs" | "queuedAtMs" | "id">;
+/** Order of age. */
+export type AgePlace = Pick<QueueItem, "queuedAtMs" | "id">;
+
+export interface QueueFilter {
+  readonly state?: QueueState;
+  readonly domain?: string;
+  readonly message?: MessageId;
+  readonly after?: AgePlace;
+  readonly limit: number;
 }
 
 export interface PeopleStore {

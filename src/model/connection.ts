@@ -7,9 +7,18 @@ export interface TlsFacts {
   readonly cipher: string;
   /** Key exchange group where it is known. */
   readonly group?: string;
-  /** Fingerprint (SHA-256, hex) of the peer's certificate where one was verified. */
+  /** Fingerprint (SHA-256, hex) of the peer's certificate where it proved one. */
   readonly peerCertificate?: string;
+  /** What the certificate was held against and stood; absent: it was not checked, or did not stand. */
+  readonly proof?: TlsProofKind;
+  /** Name that the certificate was good for, where one was asked for. */
+  readonly provenName?: string;
 }
+
+/** authority: a trusted CA signed it for the name. mta-sts: the same, for a host that the domain's
+ * policy lists (RFC 8461 §4). dane: a TLSA record names it (RFC 7672). pin: its key or itself is
+ * written in our configuration. */
+export type TlsProofKind = "authority" | "mta-sts" | "dane" | "pin";
 
 export interface Connection {
   /** The listener's name in the configuration: "smtp", "submission". */
@@ -24,8 +33,10 @@ export interface Connection {
   /** True for EHLO, false for HELO (RFC 5321 §3.2). */
   readonly extended: boolean;
   readonly tls?: TlsFacts;
-  /** Address of the account that authenticated, on submission. */
+  /** Address of the account that authenticated, on submission; the partner's user name elsewhere. */
   readonly authenticated?: string;
+  /** Name of the inbound connector that it came by. */
+  readonly connector?: string;
   /** What of the above came by PROXY protocol instead of the socket. */
   readonly viaProxy?: boolean;
 }

@@ -21,6 +21,8 @@ export interface Envelope {
   readonly utf8?: boolean;
   /** BODY=: what the content may hold (RFC 6152, RFC 3030). */
   readonly body?: "7bit" | "8bitmime" | "binarymime";
+  /** REQUIRETLS was asked for (RFC 8689 §2). */
+  readonly requireTls?: boolean;
   /** RET= (RFC 3461 §4.3). */
   readonly dsnReturn?: "full" | "headers";
   /** ENVID= decoded (RFC 3461 §4.4). */

@@ -50,6 +50,14 @@ export interface LoginOffer {
   readonly oidcLabel?: string;
 }
 
+/** A text that the front answers itself, on hosts that have nothing else. */
+export interface PublishedText {
+  /** Lower case; none of those that have rules. */
+  readonly hosts: readonly string[];
+  readonly path: string;
+  readonly text: string;
+}
+
 /** What the inside tells the web edge, signed like any policy; replaced as a whole. */
 export interface WebPolicy {
   /** Grows with each change; an edge refuses an older one. */
@@ -57,5 +65,7 @@ export interface WebPolicy {
   /** Names the front answers for, lower case, with a port where clients see another one. */
   readonly hosts: readonly string[];
   readonly rules: readonly PublishingRule[];
+  /** Policies of MTA-STS (RFC 8461 §3.3); absent: none. */
+  readonly texts?: readonly PublishedText[];
   readonly login: LoginOffer;
 }

@@ -1,5 +1,6 @@
 /** The story of one message, from the edge to the mailbox or the remote server. */
 
+import type { Connection } from "#model/connection";
 import type { MessageId } from "#model/mailbox";
 
 /** One thing that happened. Written by the program that did it. */
@@ -32,6 +33,8 @@ export interface TraceSummary {
 }
 
 export interface Trace extends TraceSummary {
+  /** By which it came. */
+  readonly connection?: Connection;
   /** In order of time. */
   readonly steps: readonly TraceStep[];
 }

@@ -129,6 +129,17 @@ export interface AuthVerdict {
   readonly method: "auth";
   readonly result: "pass" | "none";
   readonly login: string;
+  /** Inbound connector that the login is for: a partner's; absent: that of one of our own people. */
+  readonly connector?: string;
+}
+
+/** A client certificate that an inbound connector pins (ours). */
+export interface ConnectorVerdict {
+  readonly method: "connector";
+  readonly result: "pass";
+  readonly connector: string;
+  /** SHA-256 of the certificate, lower-case hexadecimal. */
+  readonly certificate: string;
 }
 
 /** The line under From: what of the sender was verified. */
@@ -185,6 +196,16 @@ export interface SenderVerdict {
   /** The sentence of why. */
   readonly text: string;
   readonly evidence: readonly Evidence[];
+  readonly partner?: Partner;
+}
+
+/** Who handed a message in and proved it, by login or certificate: for the hop, not for the author. */
+export interface Partner {
+  /** Name of the inbound connector. */
+  readonly connector: string;
+  /** User name of the login; else the SHA-256 of the certificate. */
+  readonly identity: string;
+  readonly by: "login" | "certificate";
 }
 
 /** Spam confidence level (ours): 0 surely wanted, 4 neutral, 9 surely not; with its reasons. */
@@ -212,5 +233,6 @@ export type Verdict =
   | ArcVerdict
   | DmarcVerdict
   | AuthVerdict
+  | ConnectorVerdict
   | SenderVerdict
   | SpamVerdict;

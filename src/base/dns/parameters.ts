@@ -12,6 +12,7 @@ type Table = {
   readonly timeoutMs: Parameter<number>;
   readonly attempts: Parameter<number>;
   readonly cacheEntries: Parameter<number>;
+  readonly trustAuthenticated: Parameter<boolean>;
 };
 
 export const dnsParameters: Table = {
@@ -40,6 +41,10 @@ export const dnsParameters: Table = {
     max: 1_000_000,
     doc: "Answers kept in memory; raise when very many domains write to you.",
   },
+  trustAuthenticated: {
+    default: false,
+    doc: "Believe a server on another machine that it verified an answer by DNSSEC, as one on this machine is believed: only where nobody can change what comes from there. DANE needs one that validates.",
+  },
 };
 
 export type DnsValues = Values<Table>;
@@ -47,12 +52,16 @@ export type DnsValues = Values<Table>;
 /** @throws Misconfigured when a server is not an address */
 export function resolverSettings(
   values: DnsValues,
-): Pick<ResolverOptions, "servers" | "timeoutMs" | "attempts" | "cacheEntries"> {
+): Pick<
+  ResolverOptions,
+  "servers" | "timeoutMs" | "attempts" | "cacheEntries" | "trustAuthenticated"
+> {
   return {
     servers: values.servers.map(parseServer),
     timeoutMs: values.timeoutMs,
     attempts: values.attempts,
     cacheEntries: values.cacheEntries,
+    trustAuthenticated: values.trustAuthenticated,
   };
 }
 

@@ -269,7 +269,13 @@ describe("servers", () => {
 
   test("come from the settings with their port", () => {
     const servers = ["192.0.2.1", "127.0.0.1:5353", "[::1]:53", "2001:db8::1"];
-    const given = { servers, timeoutMs: 1, attempts: 1, cacheEntries: 1 };
+    const given = {
+      servers,
+      timeoutMs: 1,
+      attempts: 1,
+      cacheEntries: 1,
+      trustAuthenticated: false,
+    };
     assert.deepEqual(resolverSettings(given).servers, [
       { host: "192.0.2.1", port: 53 },
       { host: "127.0.0.1", port: 5353 },

@@ -10,8 +10,8 @@ import { type LinkClass, linkClasses } from "./kinds.ts";
 
 /** ALPN name (RFC 7301). */
 export const linkProtocol = "postern-link/1";
-/** 2: streams of kind witness. 3: of kind certify and tcp; web requests name their application. */
-export const linkVersion = 3;
+/** 2: streams of kind witness. 3: of kind certify and tcp; web requests name their application. 4: recipient, authenticate. */
+export const linkVersion = 4;
 /** A tier may be one version behind the other while both are being upgraded. */
 const oldestVersion: number = Math.max(1, linkVersion - 1);
 

@@ -60,6 +60,20 @@ export const kindRules: Readonly<Record<StreamKind, KindRules>> = {
     lastsLong: true,
     since: 3,
   },
+  recipient: {
+    number: 15,
+    openerSends: false,
+    comesBack: "answer",
+    linkClass: "prompt",
+    since: 4,
+  },
+  authenticate: {
+    number: 16,
+    openerSends: false,
+    comesBack: "answer",
+    linkClass: "prompt",
+    since: 4,
+  },
 };
 
 const byNumber = new Map<number, StreamKind>(

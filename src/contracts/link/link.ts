@@ -16,6 +16,7 @@
  * witness: hub → edge, header WitnessRequest; answer WitnessAnswer (#contracts/witness).
  * certify: hub → edge, header CertifyRequest; answer CertifyAnswer (#contracts/certify).
  * tcp:     edge → hub, header TcpRequest; answer TcpAnswer; then raw octets both ways.
+ * recipient: edge → hub, header {path}; answer {recipient: "known" | "unknown" | "later"}.
  *
  * Header, answer and trailer are at most 256 KiB as JSON. A direction that a kind leaves empty
  * ends by itself: nobody calls `end()` on a stream of kind asked, and `answer()` ends a deposit.
@@ -34,7 +35,9 @@ export type StreamKind =
   | "resolve"
   | "witness"
   | "certify"
-  | "tcp";
+  | "tcp"
+  | "recipient"
+  | "authenticate";
 
 export interface OpenOptions {
   /** Sent in the same write as the header. */
