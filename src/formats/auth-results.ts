@@ -37,8 +37,12 @@ export function formatResult(verdict: Verdict): string {
       const policy = named("policy.dmarc", verdict.policy ?? "");
       return `dmarc=${verdict.result}${why(verdict.why)}${named("header.from", verdict.fromDomain)}${policy}`;
     }
-    case "auth": // §2.7.4
-      return `auth=${verdict.result}${named("smtp.auth", verdict.login)}`;
+    case "auth": {
+      const connector = named("policy.connector", verdict.connector ?? "");
+      return `auth=${verdict.result}${named("smtp.auth", verdict.login)}${connector}`; // §2.7.4
+    }
+    case "connector": // ours: no method is registered for certificates of clients
+      return `x-connector=${verdict.result}${named("policy.connector", verdict.connector)}${named("policy.certificate", verdict.certificate)}`;
     case "sender": // ours, marked as experimental (§2.7.7)
       return `x-sender=${verdict.result}${why(verdict.text)} policy.origin=${verdict.origin}`;
     case "spam": {

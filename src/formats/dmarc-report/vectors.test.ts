@@ -186,9 +186,3 @@ describe("feedback reports as received", () => {
     });
   }
 });
-
-describe("reports on TLS (RFC 8460)", () => {
-  for (const name of readdirSync(new URL("tlsrpt", folder))) {
-    test(name, { skip: "nothing of ours reads them yet" }, () => {});
-  }
-});

@@ -42,7 +42,13 @@ export interface Draft {
 export type BodyNode =
   | { readonly kind: "text"; readonly subtype: "plain" | "html"; readonly text: string }
   | { readonly kind: "attachment"; readonly attachment: Attachment }
-  | { readonly kind: "multipart"; readonly subtype: string; readonly parts: readonly BodyNode[] };
+  | {
+      readonly kind: "multipart";
+      readonly subtype: string;
+      /** Further ones of its Content-Type, their values tokens (RFC 2045 §5.1). */
+      readonly parameters?: readonly (readonly [string, string])[];
+      readonly parts: readonly BodyNode[];
+    };
 
 /** Pure ASCII with CRLF; no line above 998 octets, header lines above 78 only where a word is longer. */
 export function composeMessage(draft: Draft): Buffer {
@@ -119,7 +125,9 @@ function multipart(node: BodyNode & { kind: "multipart" }, unique: string, place
   });
   body.push(Buffer.from(`--${boundary}--\r\n`));
   const subtype = /^[a-z0-9.+-]{1,40}$/.test(node.subtype) ? node.subtype : "mixed";
-  return { head: [`Content-Type: multipart/${subtype};\r\n boundary="${boundary}"`], body };
+  const more = (node.parameters ?? []).map(([name, value]) => ` ${name}=${value};\r\n`);
+  const type = `Content-Type: multipart/${subtype};\r\n${more.join("")} boundary="${boundary}"`;
+  return { head: [type], body };
 }
 
 function textEntity(subtype: "plain" | "html", text: string): Entity {

@@ -6,3 +6,4 @@ export { decodeBody } from "./decode.ts";
 export { describeMessage } from "./describe.ts";
 export { envelopeOf, fieldText, messageIds } from "./envelope.ts";
 export { bodyText, htmlToText, parameterOf, textOf } from "./text.ts";
+export { readTree } from "./tree.ts";

@@ -29,3 +29,24 @@ export function sizeLimit(extensions: Extensions): number | undefined {
   const value = Number(extensions.get("SIZE")?.[0] ?? 0);
   return Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }
+
+/** What a server takes at once (RFC 9422 §4); absent: it does not say. */
+export interface ServerLimits {
+  /** MAILMAX: messages over one connection. */
+  readonly messages?: number;
+  /** RCPTMAX: recipients of one message. */
+  readonly recipients?: number;
+}
+
+export function serverLimits(extensions: Extensions): ServerLimits {
+  const limits = new Map<string, number>();
+  for (const word of extensions.get("LIMITS") ?? []) {
+    const found = /^(MAILMAX|RCPTMAX)=([1-9][0-9]{0,5})$/i.exec(word);
+    if (found !== null) limits.set((found[1] ?? "").toUpperCase(), Number(found[2]));
+  }
+  const [messages, recipients] = [limits.get("MAILMAX"), limits.get("RCPTMAX")];
+  return {
+    ...(messages !== undefined && { messages }),
+    ...(recipients !== undefined && { recipients }),
+  };
+}

@@ -6,6 +6,12 @@ export {
   type MailCommand,
   parseCommand,
 } from "./command.ts";
-export { type Extensions, parseExtensions, sizeLimit } from "./extensions.ts";
+export {
+  type Extensions,
+  parseExtensions,
+  type ServerLimits,
+  serverLimits,
+  sizeLimit,
+} from "./extensions.ts";
 export { formatReply, type ReplyFault, ReplyParser } from "./reply.ts";
 export { decodeXtext, encodeXtext } from "./xtext.ts";

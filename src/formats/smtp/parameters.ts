@@ -1,4 +1,4 @@
-/** Parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID, AUTH, NOTIFY, ORCPT. */
+/** Parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, REQUIRETLS, RET, ENVID, AUTH, NOTIFY, ORCPT. */
 
 import { accept, type Result, refuse } from "#base/result";
 import type { DsnWishes, Envelope } from "#model/envelope";
@@ -7,7 +7,7 @@ import { decodeXtext } from "./xtext.ts";
 export type ParameterFault = "syntax" | "unknown-parameter" | "bad-parameter";
 
 export interface MailParameters
-  extends Pick<Envelope, "utf8" | "body" | "dsnReturn" | "envelopeId"> {
+  extends Pick<Envelope, "utf8" | "body" | "requireTls" | "dsnReturn" | "envelopeId"> {
   readonly sizeBytes?: number;
 }
 
@@ -69,6 +69,10 @@ function takeMailParameter(
     case "SMTPUTF8": // RFC 6531 §3.4
       if (value !== undefined) return "bad-parameter";
       into.utf8 = true;
+      return null;
+    case "REQUIRETLS": // RFC 8689 §2
+      if (value !== undefined) return "bad-parameter";
+      into.requireTls = true;
       return null;
     case "RET": // RFC 3461 §4.3
       if (word !== "full" && word !== "hdrs") return "bad-parameter";

@@ -11,8 +11,9 @@ export function decodeXtext(text: string): string | null {
   return /^[\x20-\x7e]*$/.test(decoded) ? decoded : null;
 }
 
-/** @param text printable ASCII */
+/** @returns "" for what is not printable ASCII, which xtext cannot say */
 export function encodeXtext(text: string): string {
+  if (!/^[\x20-\x7e]*$/.test(text)) return "";
   return text.replace(/[^!-*,-<>-~]/g, (char) => {
     const digits = char.charCodeAt(0).toString(16).toUpperCase();
     return `+${digits.padStart(2, "0")}`;
