@@ -4,7 +4,13 @@ import type { Values } from "#base/parameters";
 
 export const smtpClientParameters = {
   greetingS: { default: 300, unit: "s", min: 1, max: 3600, doc: "Wait for the greeting." },
-  helloS: { default: 300, unit: "s", min: 1, max: 3600, doc: "Wait for the reply to EHLO." },
+  helloS: {
+    default: 300,
+    unit: "s",
+    min: 1,
+    max: 3600,
+    doc: "Wait for the reply to EHLO, and to each step of a login.",
+  },
   tlsS: { default: 60, unit: "s", min: 1, max: 3600, doc: "Wait for STARTTLS and its handshake." },
   mailS: { default: 300, unit: "s", min: 1, max: 3600, doc: "Wait for the reply to MAIL." },
   recipientS: { default: 300, unit: "s", min: 1, max: 3600, doc: "Wait for the reply to RCPT." },

@@ -30,6 +30,7 @@ const words: Readonly<Record<WireFault, readonly [status: string, text: string]>
   timeout: ["4.4.2", "the server did not answer in time"],
   closed: ["4.4.2", "the server closed the connection"],
   unreadable: ["4.5.0", "the server's answer cannot be read"],
+  early: ["4.5.0", "the server answered before it was asked"],
 };
 
 /** @param when "after MAIL" */
@@ -43,11 +44,30 @@ export function unexpectedReply(reply: Reply, when: string): Reply {
   return { code: 451, status: "4.5.0", text: `the server answered ${reply.code} (${when})` };
 }
 
-export const ourRefusals: Readonly<Record<"utf8" | "size" | "path" | "noTls", Reply>> = {
-  utf8: {
+export const ourRefusals: Readonly<
+  Record<"utf8Address" | "utf8Header" | "requireTls" | "binary" | "size" | "path" | "noTls", Reply>
+> = {
+  // RFC 6531 §3.5: X.6.7 for addresses, X.6.9 for what stands in the header.
+  utf8Address: {
     code: 550,
-    status: "5.6.7", // RFC 6531 §3.5
-    text: "the server does not offer SMTPUTF8, which this message needs",
+    status: "5.6.7",
+    text: "the server does not offer SMTPUTF8, which an address of this message needs",
+  },
+  utf8Header: {
+    code: 550,
+    status: "5.6.9",
+    text: "the server does not offer SMTPUTF8, which the header of this message needs",
+  },
+  // RFC 8689: X.7.30
+  requireTls: {
+    code: 550,
+    status: "5.7.30",
+    text: "the sender requires TLS on the whole way, and this server does not promise it",
+  },
+  binary: {
+    code: 554,
+    status: "5.6.3", // RFC 3030 §3
+    text: "binary content is not converted",
   },
   size: {
     code: 552,
@@ -62,6 +82,6 @@ export const ourRefusals: Readonly<Record<"utf8" | "size" | "path" | "noTls", Re
   noTls: {
     code: 454,
     status: "4.7.5",
-    text: "a verified TLS connection is required, and the server does not offer TLS",
+    text: "TLS is required, and the server does not offer it (starttls-not-supported)",
   },
 };

@@ -3,7 +3,8 @@ import { connect, type Socket } from "node:net";
 import { duplexPair } from "node:stream";
 import { after, describe, test } from "node:test";
 import { Unavailable } from "#base/errors";
-import { type ClientOutcome, deliver, openSession, type TlsWish } from "#transport/smtp-client";
+import type { TlsDemand } from "#model/tls-policy";
+import { type ClientOutcome, deliver, openSession } from "#transport/smtp-client";
 import { selfSigned } from "../../../tests/kit/certificate.ts";
 import { type ClientTest, codes, common, content } from "../../../tests/kit/client.ts";
 import { type SinkOptions, SmtpSink } from "../../../tests/kit/smtp-sink.ts";
@@ -11,6 +12,8 @@ import { streamPair } from "../../../tests/kit/stream-pair.ts";
 
 const full = ["PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING"];
 const certificate = selfSigned("sink.test");
+const anybodys = { kind: "authority", names: ["sink.test"] } as const;
+const ours = { ...anybodys, authorities: [certificate.cert] };
 
 interface Options extends ClientTest {
   readonly sink?: SinkOptions;
@@ -231,7 +234,7 @@ describe("STARTTLS", () => {
     for (const sink of sinks) await sink.close();
   });
 
-  async function overTcp(sinkOptions: SinkOptions, tls: Partial<TlsWish>) {
+  async function overTcp(sinkOptions: SinkOptions, tls: Partial<TlsDemand>) {
     const sink = new SmtpSink(sinkOptions);
     sinks.push(sink);
     const stream = connect(await sink.listen(), "127.0.0.1");
@@ -240,7 +243,7 @@ describe("STARTTLS", () => {
   }
 
   for (const way of ["any stream", "a socket"]) {
-    const go = (sink: SinkOptions, tls: Partial<TlsWish> = {}) =>
+    const go = (sink: SinkOptions, tls: Partial<TlsDemand> = {}) =>
       way === "a socket" ? overTcp(sink, tls) : run({ sink, tls });
 
     test(`protects what it can without asking who it is, over ${way} (RFC 7435)`, async () => {
@@ -250,15 +253,16 @@ describe("STARTTLS", () => {
       assert.ok(outcome.opened);
       assert.equal(outcome.tls?.version, "TLSv1.3");
       assert.match(outcome.tls?.cipher ?? "", /^TLS_/);
+      assert.equal(outcome.tls?.proof, undefined);
       assert.equal(outcome.tls?.peerCertificate, undefined);
     });
 
     test(`verifies when required, over ${way} (S6)`, async () => {
-      const good = await go({ tls: certificate }, { mode: "required", ca: certificate.cert });
+      const good = await go({ tls: certificate }, { level: "required", proof: ours });
       assert.ok(good.outcome.opened);
       assert.match(good.outcome.tls?.peerCertificate ?? "", /^[0-9a-f]{64}$/);
-      for (const wish of [{ ca: certificate.cert, servername: "other.test" }, {}]) {
-        const bad = await go({ tls: certificate }, { mode: "required", ...wish });
+      for (const proof of [{ ...ours, names: ["other.test"] }, anybodys]) {
+        const bad = await go({ tls: certificate }, { level: "required", proof });
         assert.deepEqual(codes(bad.outcome), ["tls 4.7.5"]);
         assert.equal(bad.sink.mails.length, 0);
       }
@@ -267,11 +271,12 @@ describe("STARTTLS", () => {
 
   test("never goes on in the clear when TLS is required (S6)", async () => {
     const answer = (line: string) => (line === "STARTTLS" ? "454 4.7.0 not now" : undefined);
-    const required = { mode: "required" } as const;
+    const required = { level: "required" } as const;
     const stripped = await run({ tls: required });
     assert.deepEqual(codes(stripped.outcome), ["tls 4.7.5"]);
     const refused = await run({ sink: { tls: certificate, answer }, tls: required });
     assert.deepEqual(codes(refused.outcome), ["tls 4.7.0"]);
+    assert.match(JSON.stringify(refused.outcome), /the server refused STARTTLS: not now/);
     assert.equal(refused.sink.mails.length + stripped.sink.mails.length, 0);
   });
 
@@ -281,12 +286,18 @@ describe("STARTTLS", () => {
     assert.deepEqual(codes(outcome), ["end 250 2.0.0"]);
   });
 
-  test("forgets what was said in the clear before the handshake (RFC 3207 §4.2)", async () => {
-    const injected = "220 go on\r\n250-evil.test\r\n250 SIZE 1";
-    const answer = (line: string) => (line === "STARTTLS" ? injected : undefined);
-    const { sink, outcome } = await run({ sink: { tls: certificate, answer, extensions: full } });
-    assert.deepEqual(codes(outcome), ["end 250 2.0.0"]);
-    assert.equal(sink.mails[0]?.tls, true);
+  test("S5 fails when somebody said more than 220 in the clear (RFC 3207 §4.2)", async () => {
+    for (const [injected, expected] of [
+      ["220 go on\r\n250-evil.test\r\n250 SIZE 1", "tls 4.7.5"],
+      ["220 go on\r\n250-evil", "tls 4.7.5"],
+      ["220 go on\r\n220 go on", "tls 4.7.5"],
+      ["220 go on\r\n\x16\x03\x03", "tls 4.5.0"], // not even a reply
+    ] as const) {
+      const answer = (line: string) => (line === "STARTTLS" ? injected : undefined);
+      const { sink, outcome } = await run({ sink: { tls: certificate, answer, extensions: full } });
+      assert.deepEqual(codes(outcome), [expected]);
+      assert.equal(sink.mails.length, 0);
+    }
   });
 
   test("reports a failed handshake as such", async () => {

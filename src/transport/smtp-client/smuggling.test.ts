@@ -1,23 +1,24 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { systemClock } from "#base/clock";
 import { defaultsOf } from "#base/parameters";
-import { deliver, smtpClientParameters, timeoutsOf } from "#transport/smtp-client";
+import { deliver, openSession, smtpClientParameters, timeoutsOf } from "#transport/smtp-client";
+import { mayRunPostfix, startPostfix } from "../../../tests/kit/postfix.ts";
 import { SmtpSink } from "../../../tests/kit/smtp-sink.ts";
 
+const vectors = join(
+  import.meta.dirname,
+  "../../../tests/conformance/smtp-smuggling/eod-sequences.json",
+);
 /** What other servers were found to take for the end of data (CVE-2023-51764 and its kin). */
-const known = [
-  "\n.\n",
-  "\n.\r",
-  "\r.\n",
-  "\r.\r",
-  "\n.\r\n",
-  "\r.\r\n",
-  "\r\n.\r\r\n",
-  "\r\r\n.\r\r\n",
-  "\r\n\0.\r\n",
-];
+const { outbound_end_of_data_sequences: known } = JSON.parse(readFileSync(vectors, "utf8")) as {
+  readonly outbound_end_of_data_sequences: readonly string[];
+};
 /** Every line end before and behind one or two dots. */
 const ends = ["\n", "\r", "\r\n", "\r\r\n", "\n\r", "\0\r\n"];
 const generated = ends.flatMap((before) =>
@@ -39,7 +40,7 @@ async function send(body: string, extensions: readonly string[], cut: number): P
   const outcome = await deliver({
     stream: ours,
     heloName: "us.test",
-    tls: { mode: "none", servername: "sink.test" },
+    tls: { level: "none", serverName: "sink.test", minVersion: "TLSv1.2" },
     timeouts: timeoutsOf(defaultsOf(smtpClientParameters)),
     clock: systemClock,
     envelope: { reversePath: "a@us.test", recipients: [{ path: "b@sink.test" }] },
@@ -50,11 +51,13 @@ async function send(body: string, extensions: readonly string[], cut: number): P
   return sink;
 }
 
+const bodies = [...known, ...generated];
+
 describe("deliver() keeps smuggled mail inside (S2)", () => {
   for (const extensions of [[], ["PIPELINING", "CHUNKING", "8BITMIME"]]) {
     const how = extensions.length === 0 ? "DATA" : "BDAT";
-    for (const body of [...known, ...generated]) {
-      test(`${how} with ${JSON.stringify(body)}`, async () => {
+    for (const body of bodies) {
+      test(`S2 ${how} with ${JSON.stringify(body)}`, async () => {
         for (const cut of [18, 19, 20, 21]) {
           const { mails } = await send(body, extensions, cut);
           assert.equal(mails.length, 1);
@@ -66,4 +69,51 @@ describe("deliver() keeps smuggled mail inside (S2)", () => {
       });
     }
   }
+
+  test("S2 a real Postfix gets exactly one message each time", {
+    skip: mayRunPostfix ? false : "only root may start a Postfix",
+    timeout: 120_000,
+  }, async () => {
+    assert.deepEqual([known.length, generated.length], [9, 72]);
+    // As lenient as it can be: whatever line end, nothing is refused for it.
+    await using postfix = await startPostfix("peer.test", "smtpd_forbid_bare_newline = no\n");
+    const toPostfix = smuggled.replace("sink.test", "peer.test").replace("admin.test", "peer.test");
+    for (const withoutChunking of [true, false]) {
+      const opening = await openSession({
+        stream: connect(postfix.port, "127.0.0.1"),
+        heloName: "us.test",
+        tls: { level: "none", serverName: "peer.test", minVersion: "TLSv1.2" },
+        withoutChunking,
+        timeouts: timeoutsOf(defaultsOf(smtpClientParameters)),
+        clock: systemClock,
+      });
+      assert.ok(opening.ok);
+      const verb = withoutChunking ? "DATA" : "BDAT";
+      for (const [at, body] of bodies.entries()) {
+        const marker = `${verb} ${at}.`;
+        const content = Buffer.from(`Subject: ${marker}\r\n\r\ntext${body}${toPostfix}`, "latin1");
+        const [outcome] = await opening.session.send({
+          envelope: { reversePath: "a@us.test", recipients: [{ path: "b@peer.test" }] },
+          content,
+          sizeBytes: content.length,
+        });
+        assert.ok(outcome?.delivered, JSON.stringify(outcome));
+      }
+      await opening.session.quit();
+      await postfix.waitFor(`Subject: ${verb} ${bodies.length - 1}.`);
+    }
+    await pause(1000); // a smuggled message would come behind its carrier
+    const arrived = postfix.delivered();
+    for (const verb of ["DATA", "BDAT"]) {
+      const counts = bodies.map(
+        (_, at) => arrived.filter((one) => one.includes(`\nSubject: ${verb} ${at}.`)).length,
+      );
+      assert.ok(counts.every((count) => count === 1));
+      console.log(
+        `Postfix, ${verb}: ${bodies.length} bodies sent, ${counts.length} messages arrived`,
+      );
+    }
+    assert.equal(arrived.length, 2 * bodies.length);
+    assert.ok(arrived.every((one) => one.startsWith("Return-Path: <a@us.test>")));
+  });
 });

@@ -2,78 +2,212 @@ import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { describe, test } from "node:test";
 import { type ClientOutcome, deliver } from "#transport/smtp-client";
-import { codes, common } from "../../../tests/kit/client.ts";
-import { fakeClock } from "../../../tests/kit/fake-clock.ts";
-import { SmtpSink } from "../../../tests/kit/smtp-sink.ts";
+import { selfSigned } from "../../../tests/kit/certificate.ts";
+import { type ClientTest, codes, common } from "../../../tests/kit/client.ts";
+import { type FakeClock, fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
+import { type SinkOptions, SmtpSink } from "../../../tests/kit/smtp-sink.ts";
+import { streamPair } from "../../../tests/kit/stream-pair.ts";
+
+interface Case {
+  readonly step: string;
+  readonly waitS: number;
+  readonly expected: string;
+  /** Falls silent at the line that begins so. */
+  readonly silentAt?: string;
+  readonly sink?: SinkOptions;
+  readonly mail?: ClientTest & { readonly protocol?: "lmtp"; readonly login?: boolean };
+}
+
+const large = Buffer.alloc(1_000_000, "x\r\n");
+
+/** RFC 5321 §4.5.3.2.1 to §4.5.3.2.6, and the steps of the extensions. */
+const cases: readonly Case[] = [
+  { step: "EHLO", silentAt: "EHLO", waitS: 300, expected: "hello 4.4.2" },
+  {
+    step: "LHLO",
+    silentAt: "LHLO",
+    waitS: 300,
+    expected: "hello 4.4.2",
+    mail: { protocol: "lmtp" },
+  },
+  { step: "MAIL", silentAt: "MAIL", waitS: 300, expected: "mail 421 4.4.2" },
+  { step: "RCPT", silentAt: "RCPT", waitS: 300, expected: "recipient 421 4.4.2" },
+  {
+    step: "RCPT in a pipeline",
+    silentAt: "RCPT",
+    waitS: 300,
+    expected: "recipient 421 4.4.2",
+    sink: { extensions: ["PIPELINING"] },
+  },
+  { step: "DATA", silentAt: "DATA", waitS: 120, expected: "data 421 4.4.2" },
+  {
+    step: "a chunk",
+    silentAt: "BDAT",
+    waitS: 180,
+    expected: "data 421 4.4.2",
+    sink: { extensions: ["CHUNKING"] },
+    mail: { content: large },
+  },
+  { step: "the end of the content", silentAt: ".", waitS: 600, expected: "end 421 4.4.2" },
+  {
+    step: "the last chunk",
+    silentAt: ".",
+    waitS: 600,
+    expected: "end 421 4.4.2",
+    sink: { extensions: ["CHUNKING"] },
+  },
+  {
+    step: "STARTTLS",
+    silentAt: "STARTTLS",
+    waitS: 60,
+    expected: "tls 4.4.2",
+    sink: { extensions: ["STARTTLS"] },
+  },
+  {
+    step: "220 to STARTTLS",
+    waitS: 60,
+    expected: "tls 4.7.5",
+    sink: {
+      extensions: ["STARTTLS"],
+      answer: (line) => (line === "STARTTLS" ? "220 go" : undefined),
+    },
+  },
+];
+
+interface Waiting {
+  readonly clock: FakeClock;
+  read(): string[] | undefined;
+}
+
+function begin(
+  serve: (stream: ReturnType<typeof duplexPair>[1]) => void,
+  options: Case["mail"] = {},
+): Waiting {
+  const clock = fakeClock();
+  const [ours, theirs] = streamPair();
+  serve(theirs);
+  let outcome: ClientOutcome | undefined;
+  const { protocol } = options;
+  const mail = { ...common(options), ...(protocol && { protocol }) };
+  void deliver({ ...mail, clock, stream: ours }).then((value) => {
+    outcome = value;
+  });
+  return { clock, read: () => outcome && codes(outcome) };
+}
+
+async function givesUpAfter({ clock, read }: Waiting, waitS: number): Promise<string[]> {
+  await settle(200); // all that the server answers, over a stream that takes its turns
+  await clock.advance(waitS * 1000 - 1);
+  assert.equal(read(), undefined);
+  await clock.advance(1);
+  await settle(20);
+  const outcome = read();
+  assert.ok(outcome);
+  return outcome;
+}
 
 describe("time-outs (V5, RFC 5321 §4.5.3.2)", () => {
-  const steps: readonly (readonly [
-    step: string,
-    match: string,
-    waitS: number,
-    expected: string,
-  ])[] = [
-    ["EHLO", "EHLO", 300, "hello 4.4.2"],
-    ["MAIL", "MAIL", 300, "mail 421 4.4.2"],
-    ["RCPT", "RCPT", 300, "recipient 421 4.4.2"],
-    ["DATA", "DATA", 120, "data 421 4.4.2"],
-    ["the end of the content", ".", 600, "end 421 4.4.2"],
-  ];
-  for (const [step, match, waitS, expected] of steps) {
-    test(`gives up ${waitS} s after ${step}, not before`, async () => {
-      const clock = fakeClock();
-      const answer = (line: string) => (line.startsWith(match) ? "" : undefined);
-      const sink = new SmtpSink({ answer });
-      const [ours, theirs] = duplexPair();
-      sink.serve(theirs);
-      let outcome: ClientOutcome | undefined;
-      void deliver({ ...common({}), clock, stream: ours }).then((value) => {
-        outcome = value;
-      });
-      await clock.advance(0);
-      await clock.advance(waitS * 1000 - 1);
-      assert.equal(outcome, undefined);
-      await clock.advance(1);
-      assert.ok(outcome);
-      assert.deepEqual(codes(outcome), [expected]);
+  for (const { step, silentAt, waitS, expected, sink, mail } of cases) {
+    test(`V5 gives up ${waitS} s after ${step}, not before`, async () => {
+      const silent = (line: string): string | undefined =>
+        silentAt !== undefined && line.startsWith(silentAt) ? "" : undefined;
+      const server = new SmtpSink({ answer: silent, ...sink });
+      const waiting = begin((stream) => server.serve(stream), mail);
+      assert.deepEqual(await givesUpAfter(waiting, waitS), [expected]);
     });
   }
 
-  async function silent(move: (stream: ReturnType<typeof duplexPair>[1]) => void, large = false) {
-    const clock = fakeClock();
+  test("V5 gives up 300 s after connecting to a server that never greets", async () => {
+    assert.deepEqual(
+      await givesUpAfter(
+        begin(() => {}),
+        300,
+      ),
+      ["greeting 4.4.2"],
+    );
+  });
+
+  test("V5 gives up 60 s into a handshake from the first octet", async () => {
+    const tls = { level: "required", implicit: true } as const;
+    assert.deepEqual(
+      await givesUpAfter(
+        begin(() => {}, { tls }),
+        60,
+      ),
+      ["tls 4.7.5"],
+    );
+  });
+
+  test("V5 gives up 180 s after a server stopped to read", async () => {
     const [ours, theirs] = duplexPair();
-    move(theirs);
+    const clock = fakeClock();
     let outcome: ClientOutcome | undefined;
-    const body = Buffer.alloc(large ? 1_000_000 : 100, "x\r\n");
-    void deliver({ ...common({ content: body }), clock, stream: ours }).then((value) => {
+    void deliver({ ...common({ content: large }), clock, stream: ours }).then((value) => {
       outcome = value;
     });
-    await clock.advance(0);
-    return { clock, read: () => outcome };
-  }
-
-  test("gives up 300 s after connecting to a server that never greets", async () => {
-    const { clock, read } = await silent(() => {});
-    await clock.advance(299_999);
-    assert.equal(read(), undefined);
-    await clock.advance(1);
-    assert.deepEqual(codes(read() as ClientOutcome), ["greeting 4.4.2"]);
+    const replies = ["250 x\r\n", "250 x\r\n", "250 x\r\n", "354 x\r\n"];
+    theirs.write("220 x\r\n");
+    theirs.on("data", () => {
+      theirs.write(replies.shift() ?? "");
+      if (replies.length === 0) theirs.pause();
+    });
+    const waiting = { clock, read: () => outcome && codes(outcome) };
+    assert.deepEqual(await givesUpAfter(waiting, 180), ["data 421 4.4.2"]);
   });
 
-  test("gives up 180 s after a server stopped to read", async () => {
-    const { clock, read } = await silent((theirs) => {
-      theirs.write("220 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n");
-    }, true);
-    await clock.advance(179_999);
-    assert.equal(read(), undefined);
-    await clock.advance(1);
-    assert.deepEqual(codes(read() as ClientOutcome), ["data 421 4.4.2"]);
+  test("V5 waits as long for each recipient of LMTP at the end", async () => {
+    const server = new SmtpSink({ answer: (line) => (line === "." ? "250 one" : undefined) });
+    const to = ["b@sink.test", "c@sink.test"];
+    const waiting = begin((stream) => server.serve(stream), { protocol: "lmtp", to });
+    assert.deepEqual(await givesUpAfter(waiting, 600), ["end 250 2.0.0", "end 421 4.4.2"]);
   });
 
-  test("gives up after an hour on a server that always says a little more", async () => {
-    const { clock, read } = await silent((theirs) => theirs.write("220-"));
-    assert.equal(read(), undefined);
-    await clock.advance(3_600_000);
-    assert.ok(read());
+  test("V5 a server that dribbles is over after an hour altogether", async () => {
+    // Every wait is met in time but the sum is not: a line each 4 minutes, for ever.
+    const waiting = begin((stream) => {
+      const dribble = (): void => {
+        if (stream.destroyed) return;
+        stream.write("220-still here\r\n");
+        waiting.clock.after(240_000, dribble);
+      };
+      setImmediate(dribble);
+    });
+    await settle(20);
+    await waiting.clock.advance(299_999);
+    assert.equal(waiting.read(), undefined);
+    await waiting.clock.advance(1);
+    await settle(20);
+    assert.deepEqual(waiting.read(), ["greeting 4.4.2"]);
+  });
+
+  test("V5 one message takes no longer than the total, however slowly its recipients are taken", async () => {
+    const to = Array.from({ length: 40 }, (_, at) => `r${at}@sink.test`);
+    const waiting = begin(
+      (stream) => {
+        stream.write("220 x\r\n");
+        stream.on("data", (chunk: Buffer) => {
+          const say = (): void => void (stream.destroyed || stream.write("250 x\r\n"));
+          if (chunk.toString().startsWith("RCPT")) waiting.clock.after(200_000, say);
+          else say();
+        });
+      },
+      { to },
+    );
+    await settle(50);
+    for (let passed = 0; passed < 3_600_000; passed += 50_000) {
+      assert.equal(waiting.read(), undefined);
+      await waiting.clock.advance(50_000);
+      await settle(20);
+    }
+    const outcome = waiting.read();
+    assert.equal(outcome?.length, 40);
+    assert.equal(outcome[39], "recipient 421 4.4.2");
+  });
+
+  test("V5 a server that never says goodbye costs five seconds", async () => {
+    const answer = (line: string) => (line === "QUIT" ? "" : undefined);
+    const server = new SmtpSink({ answer, tls: selfSigned("sink.test") });
+    const waiting = begin((stream) => server.serve(stream), { tls: { level: "none" } });
+    assert.deepEqual(await givesUpAfter(waiting, 5), ["end 250 2.0.0"]);
   });
 });

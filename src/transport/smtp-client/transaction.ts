@@ -2,16 +2,17 @@
 
 import { Buffer } from "node:buffer";
 import { Unavailable } from "#base/errors";
-import { type Extensions, sizeLimit } from "#formats/smtp";
+import { type Extensions, serverLimits, sizeLimit } from "#formats/smtp";
 import type { Envelope } from "#model/envelope";
 import { isPositive, type Reply } from "#model/reply";
 import { formatMail, formatRecipient, isSafePath } from "./commands.ts";
+import { peekHeader } from "./header-peek.ts";
 import type { Timeouts } from "./parameters.ts";
 import { faultReply, ourRefusals, tidyReply, unexpectedReply } from "./replies.ts";
 import { Transparency } from "./transparency.ts";
 import type { Wire } from "./wire.ts";
 
-export type Phase = "greeting" | "hello" | "tls" | "mail" | "recipient" | "data" | "end";
+export type Phase = "greeting" | "hello" | "tls" | "login" | "mail" | "recipient" | "data" | "end";
 
 /** How a step went wrong. */
 export interface Failure {
@@ -36,28 +37,42 @@ export interface RecipientOutcome extends Failure {
 /** One outcome for each recipient, in their order. */
 export type SendOutcome = readonly RecipientOutcome[];
 
+/** What the session knows of the server. */
+export interface TransactionTerms {
+  readonly timeouts: Timeouts;
+  readonly offered: Extensions;
+  /** One reply for each recipient at the end (RFC 2033 §4.2). */
+  readonly isLmtp: boolean;
+  /** TLS was demanded, and the proof of who the server is stood. */
+  readonly isProven: boolean;
+}
+
 /** What a BDAT chunk gathers: large enough that waiting for its reply costs little. */
 const chunkBytes = 256 * 1024;
 
 export class Transaction {
   readonly #wire: Wire;
+  readonly #terms: TransactionTerms;
   readonly #timeouts: Timeouts;
   readonly #offered: Extensions;
-  readonly #mail: OutgoingMail;
+  #mail: OutgoingMail;
   readonly #outcomes: (Failure | undefined)[];
   /** MAIL was accepted and nothing has ended the transaction since. */
   isOpen = false;
+  /** The server offers CHUNKING and does not know BDAT. */
+  hasBrokenChunking = false;
 
-  constructor(wire: Wire, timeouts: Timeouts, offered: Extensions, mail: OutgoingMail) {
+  constructor(wire: Wire, terms: TransactionTerms, mail: OutgoingMail) {
     this.#wire = wire;
-    this.#timeouts = timeouts;
-    this.#offered = offered;
+    this.#terms = terms;
+    this.#timeouts = terms.timeouts;
+    this.#offered = terms.offered;
     this.#mail = mail;
     this.#outcomes = mail.envelope.recipients.map(() => undefined);
   }
 
   async run(): Promise<SendOutcome> {
-    const refusal = refusalOf(this.#mail, this.#offered);
+    const refusal = refusalOf(this.#mail, this.#terms) ?? (await this.#headerRefusal());
     if (refusal !== undefined) this.#decide({ phase: "mail", answered: false, reply: refusal });
     else {
       await this.#sendEnvelope();
@@ -70,19 +85,29 @@ export class Transaction {
     });
   }
 
+  /** RFC 6531 §3.5: the wish for SMTPUTF8 binds only where something of the message needs it. */
+  async #headerRefusal(): Promise<Reply | undefined> {
+    const { envelope } = this.#mail;
+    if (!envelope.utf8 || this.#offered.has("SMTPUTF8")) return undefined;
+    const peeked = await peekHeader(this.#mail);
+    this.#mail = { ...this.#mail, content: peeked.content };
+    if (!peeked.hasUtf8Header) return undefined;
+    await peeked.close();
+    return ourRefusals.utf8Header;
+  }
+
   /** With PIPELINING in one write (RFC 2920 §3.1); DATA waits, so that it is never sent in vain. */
   async #sendEnvelope(): Promise<void> {
     const { envelope, sizeBytes } = this.#mail;
     const pipelined = this.#offered.has("PIPELINING");
-    const mail = formatMail(envelope, sizeBytes, this.#offered);
-    const recipients = envelope.recipients.map((recipient, index) => {
-      if (isSafePath(recipient.path)) return formatRecipient(recipient, this.#offered);
-      this.#outcomes[index] = { phase: "recipient", answered: false, reply: ourRefusals.path };
-      return undefined;
-    });
+    const utf8 = envelope.utf8 === true || hasUtf8Address(envelope);
+    const mail = formatMail({ ...envelope, utf8 }, sizeBytes, this.#offered);
+    const recipients = this.#recipientCommands();
     if (!this.#outcomes.includes(undefined)) return;
 
-    this.#wire.write(pipelined ? mail + recipients.join("") : mail);
+    const count = recipients.filter((command) => command !== undefined).length;
+    if (pipelined) this.#wire.write(mail + recipients.join(""), 1 + count);
+    else this.#wire.write(mail);
     const refused = await this.#expect("mail", "after MAIL", this.#timeouts.mailMs);
     if (refused === undefined) this.isOpen = true;
     else if (!pipelined || !refused.answered) return this.#decide(refused);
@@ -93,6 +118,22 @@ export class Transaction {
       if (answer !== undefined && !answer.answered) return this.#decide(refused ?? answer);
       this.#outcomes[index] = refused ?? answer;
     }
+  }
+
+  /** Undefined for those that are not asked for, because what becomes of them is known. */
+  #recipientCommands(): (string | undefined)[] {
+    const { recipients: limit = Number.POSITIVE_INFINITY } = serverLimits(this.#offered);
+    let asked = 0;
+    return this.#mail.envelope.recipients.map((recipient, index) => {
+      const isSafe = isSafePath(recipient.path);
+      if (isSafe && asked < limit) {
+        asked += 1;
+        return formatRecipient(recipient, this.#offered);
+      }
+      const reply = isSafe ? tooManyRecipients(limit) : ourRefusals.path;
+      this.#outcomes[index] = { phase: "recipient", answered: false, reply };
+      return undefined;
+    });
   }
 
   #sendContent(): Promise<Failure> {
@@ -109,6 +150,8 @@ export class Transaction {
       if (fault !== undefined) return failureOf("data", fault, "while sending the content");
       if (this.#wire.hasReply) return this.#interrupted();
     }
+    if (this.#wire.hasReply) return this.#interrupted();
+    this.#wire.expect(this.#finalReplies);
     const tail = Buffer.concat([safe.end(), Buffer.from(".\r\n")]);
     const fault = await this.#wire.send(tail, this.#timeouts.dataBlockMs);
     if (fault !== undefined) return failureOf("end", fault, "at the end of the content");
@@ -127,7 +170,7 @@ export class Transaction {
       const failure = await this.#sendChunk(gathered, size, "");
       if (failure !== undefined) return failure;
       const refused = await this.#expect("data", "after BDAT", this.#timeouts.dataBlockMs);
-      if (refused !== undefined) return refused;
+      if (refused !== undefined) return this.#noBdat(refused) ?? refused;
       [gathered, size] = [[], 0];
     }
     const tail = safe.end();
@@ -136,17 +179,47 @@ export class Transaction {
   }
 
   async #sendChunk(parts: Buffer[], size: number, last: string): Promise<Failure | undefined> {
+    this.#wire.expect(last === "" ? 1 : this.#finalReplies);
     const command = Buffer.from(`BDAT ${size}${last}\r\n`);
     const octets = Buffer.concat([command, ...parts]);
     const fault = await this.#wire.send(octets, this.#timeouts.dataBlockMs);
     return fault && failureOf(last === "" ? "data" : "end", fault, "while sending the content");
   }
 
+  /** RFC 2033 §4.2: with LMTP one for each recipient that was accepted, in their order. */
+  get #finalReplies(): number {
+    return this.#terms.isLmtp ? this.#outcomes.filter((one) => one === undefined).length : 1;
+  }
+
   async #finish(): Promise<Failure> {
+    const when = "at the end of the content";
     const reply = await this.#wire.reply(this.#timeouts.dataEndMs);
+    const first = failureOf("end", reply, when);
+    const broken = this.#noBdat(first);
+    if (broken !== undefined) return broken;
     // After a refused BDAT the server wants RSET (RFC 3030 §3); after a refused DATA it is harmless.
-    if (typeof reply !== "string" && isPositive(reply)) this.isOpen = false;
-    return failureOf("end", reply, "after the content");
+    this.isOpen = !isPositive(first.reply);
+    if (!this.#terms.isLmtp) return first;
+    for (const [index, known] of this.#outcomes.entries()) {
+      if (known !== undefined) continue;
+      const isFirst = !this.#outcomes.some((one) => one?.phase === "end");
+      const own = isFirst ? reply : await this.#wire.reply(this.#timeouts.dataEndMs);
+      this.#outcomes[index] = failureOf("end", own, when);
+    }
+    return first;
+  }
+
+  /**
+   * A server that does not know BDAT after all reads the content as commands, whatever they are: the
+   * connection ends at once, and the reply says nothing about the message.
+   */
+  #noBdat({ answered, reply }: Failure): Failure | undefined {
+    const isUnknown = answered && (reply.code === 500 || reply.code === 502);
+    if (!isUnknown || !this.#offered.has("CHUNKING")) return undefined;
+    this.hasBrokenChunking = true;
+    this.#wire.destroy();
+    const text = `the server offers CHUNKING and answered ${reply.code} to BDAT`;
+    return { phase: "data", answered: false, reply: { code: 451, status: "4.5.0", text } };
   }
 
   /** A reply in the middle of the content: the server gave up; what it reads next is our mail. */
@@ -196,13 +269,27 @@ export function failureOf(phase: Phase, got: Reply | string, when: string): Fail
 }
 
 /** What need not be tried, because the server said in its EHLO reply that it cannot. */
-function refusalOf({ envelope, sizeBytes }: OutgoingMail, offered: Extensions): Reply | undefined {
-  const { reversePath, recipients } = envelope;
-  const beyondAscii = [reversePath, ...recipients.map(({ path }) => path)].some((path) =>
-    /[^\0-\x7f]/.test(path),
-  );
-  if ((envelope.utf8 || beyondAscii) && !offered.has("SMTPUTF8")) return ourRefusals.utf8;
+function refusalOf(
+  { envelope, sizeBytes }: OutgoingMail,
+  { offered, isProven }: TransactionTerms,
+): Reply | undefined {
+  const { reversePath } = envelope;
+  if (envelope.requireTls && !(isProven && offered.has("REQUIRETLS")))
+    return ourRefusals.requireTls;
+  if (envelope.body === "binarymime") return ourRefusals.binary;
+  if (hasUtf8Address(envelope) && !offered.has("SMTPUTF8")) return ourRefusals.utf8Address;
   const limit = offered.has("SIZE") ? sizeLimit(offered) : undefined;
   if (limit !== undefined && sizeBytes > limit) return ourRefusals.size;
   return reversePath !== "" && !isSafePath(reversePath) ? ourRefusals.path : undefined;
+}
+
+function hasUtf8Address({ reversePath, recipients }: Envelope): boolean {
+  return [reversePath, ...recipients.map(({ path }) => path)].some((path) =>
+    /[^\0-\x7f]/.test(path),
+  );
+}
+
+function tooManyRecipients(limit: number): Reply {
+  const text = `the server takes ${limit} recipients of a message at a time`;
+  return { code: 452, status: "4.5.3", text };
 }

@@ -5,16 +5,18 @@ import type { Clock } from "#base/clock";
 import { ReplyParser } from "#formats/smtp";
 import type { Reply } from "#model/reply";
 
-export type WireFault = "timeout" | "closed" | "unreadable";
+export type WireFault = "timeout" | "closed" | "unreadable" | "early";
 
-/** Replies nobody waited for yet: our limit is what a full pipeline may have outstanding. */
-const maxUnread = 1100;
+/** Our limit: replies that nobody asked for, before the connection is given up at once. */
+const maxUnasked = 8;
 
 export class Wire {
   readonly #clock: Clock;
   #stream: Duplex;
   #parser = new ReplyParser();
   readonly #unread: Reply[] = [];
+  /** Replies that are still to come: the greeting first. */
+  #awaited = 1;
   #broken: WireFault | undefined;
   /** Woken by a reply, by room to write and by the end. */
   #wake: (() => void) | undefined;
@@ -47,12 +49,27 @@ export class Wire {
   /** The next reply in order, or what came instead. */
   async reply(timeoutMs: number): Promise<Reply | WireFault> {
     await this.#until(() => this.#unread.length > 0, timeoutMs);
+    this.#awaited = Math.max(0, this.#awaited - 1);
     return this.#unread.shift() ?? this.#broken ?? "closed";
   }
 
-  /** Small things: commands. */
-  write(text: string): void {
+  /**
+   * Commands, and how many replies they bring. A reply that is there before its command would be
+   * taken for the answer to it, and each later one for the next: the connection is given up. But a
+   * server may say 421 whenever it likes (RFC 5321 §3.8).
+   */
+  write(text: string, replies = 1): void {
+    this.expect(replies);
     if (this.#broken === undefined) this.#stream.write(text);
+  }
+
+  /** Of content that is sent now. */
+  expect(replies: number): void {
+    const [early] = this.#unread;
+    if (this.#awaited === 0 && early?.code !== 421 && (early || this.#parser.inReply)) {
+      this.#giveUp("early");
+    }
+    this.#awaited += replies;
   }
 
   /** Resolves when there is room for more. */
@@ -63,12 +80,11 @@ export class Wire {
     return this.#broken;
   }
 
-  /** Lets go of the stream for the handshake; what the server said in the clear is forgotten. */
-  release(): Duplex {
+  /** Lets go of the stream for the handshake; undefined when something was said that nobody asked for. */
+  release(): Duplex | undefined {
     this.#detach(this.#stream);
-    this.#unread.length = 0;
-    this.#parser = new ReplyParser();
-    return this.#stream;
+    const isClean = !this.hasReply && !this.#parser.inReply && this.#stream.readableLength === 0;
+    return isClean && this.#broken === undefined ? this.#stream : undefined;
   }
 
   /** Goes on over the protected stream. */
@@ -95,8 +111,7 @@ export class Wire {
     if (isDone() || this.#broken !== undefined) return;
     const left = Math.max(0, this.#deadlineMs - this.#clock.tickMs());
     const timer = this.#clock.after(Math.min(timeoutMs, left), () => {
-      this.#break("timeout");
-      this.#stream.destroy();
+      this.#giveUp("timeout");
     });
     while (!isDone() && this.#broken === undefined) {
       await new Promise<void>((resolve) => {
@@ -109,17 +124,22 @@ export class Wire {
 
   readonly #onData = (chunk: Buffer): void => {
     const parsed = this.#parser.push(chunk);
-    if (parsed.ok && this.#unread.length + parsed.value.length <= maxUnread) {
+    if (parsed.ok) {
       this.#unread.push(...parsed.value);
       this.#wake?.();
-    } else {
-      this.#break("unreadable");
-      this.#stream.destroy();
     }
+    if (!parsed.ok || this.#unread.length > this.#awaited + maxUnasked) this.#giveUp("unreadable");
   };
 
   readonly #onDrain = (): void => this.#wake?.();
   readonly #onEnd = (): void => this.#break("closed");
+
+  /** What was read so far is no answer to anything any more. */
+  #giveUp(fault: WireFault): void {
+    this.#unread.length = 0;
+    this.#break(fault);
+    this.#stream.destroy();
+  }
 
   #break(fault: WireFault): void {
     this.#broken ??= fault;
