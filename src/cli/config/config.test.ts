@@ -40,12 +40,24 @@ describe("postern.toml", () => {
     ],
     ['[publish.Big]\nupstream = "https://a.example"\n', /^f:1:2: publish\.Big: a name is small/],
     ["[publish.__proto__]\n", /__proto__/],
+    ['[outbound.a]\nspace = ["*"]\n', /^f:2:1: space is not known; did you mean "spaces"\?$/],
+    ['[outbound.a]\nspaces = ["*"]\ntls = "none"\n', /^f:3:1: tls none needs via = "inside"/],
+    ["[outbound.a]\ncost = 1\n", /^f:1:1: spaces is empty/],
+    ['[inbound.b]\nnetworks = ["x"]\n', /^f:2:1: networks holds "x", which is not a network/],
+    ["[inbound.b]\n", /^f:1:1: networks is empty, as are certificates and user/],
   ] as const;
   for (const [text, expected] of wrong) {
     test(`says where and what is wrong in ${JSON.stringify(text)}`, () => {
       assert.throws(() => checkConfig(text, "f"), { name: "Misconfigured", message: expected });
     });
   }
+
+  test("takes every table of docs/connectors.md", () => {
+    const text = readFileSync(join(import.meta.dirname, "../../../docs/connectors.md"), "utf8");
+    const blocks = [...text.matchAll(/```toml\n(.*?)```/gs)].map(([, block = ""]) => block);
+    assert.ok(blocks.length >= 6);
+    for (const block of blocks) checkConfig(block, "docs/connectors.md");
+  });
 
   test("says where two keys do not go together, as the programs would at their start", () => {
     const data = mkdtempSync(join(tmpdir(), "postern-config-"));
@@ -60,6 +72,28 @@ describe("postern.toml", () => {
       [
         '[publish.a]\nupstream = "https://a.example"\nhosts = ["b.example"]\n',
         /f:5:1: publish\.a\.hosts holds "b\.example", which is not in web\.hosts/,
+      ],
+      ['[milters]\nsockets = ["inet:8891"]\n', /f:4:1: milters\.sockets: "inet:8891" is neither/],
+      [
+        '[spamFilter]\nfilter = "rspamd"\naddress = "here"\n',
+        /f:5:1: spamFilter\.address: "here" is neither/,
+      ],
+      ['[egress]\nports = ["25", "smtp"]\n', /f:4:1: egress\.ports: "smtp" is not a port/],
+      [
+        "[abuse]\ngreylistDelayS = 3600\ngreylistWindowH = 1\n",
+        /f:4:1: abuse\.greylistDelayS: no mail would pass/,
+      ],
+      [
+        '[outbound.one]\nspaces = ["*"]\n[outbound.two]\nspaces = ["*"]\n',
+        /f:6:1: outbound\.two\.spaces holds \* at cost 0, as \[outbound\.one\] does/,
+      ],
+      [
+        '[outbound.a]\nspaces = ["*"]\nhosts = ["192.88.99.1:2525"]\n',
+        /f:5:1: outbound\.a\.hosts leads to .* port 2525: add the port to egress\.ports/,
+      ],
+      [
+        '[outbound.a]\nspaces = ["*"]\nhosts = ["127.0.0.1"]\n',
+        /f:5:1: outbound\.a\.hosts leads to 127\.0\.0\.1, port 25: a private address needs/,
       ],
     ] as const;
     try {

@@ -1,7 +1,22 @@
-/** Tables that come as many times as an administrator wants, each under a name: [publish.NAME]. */
+/** Tables that come as many times as an administrator wants, each under a name: [publish.NAME], [outbound.NAME]. */
 
 import type { ParameterTable, Values } from "#base/parameters";
-import { completePublication, type Publication, publicationParameters } from "#hub";
+import {
+  completeGateway,
+  completePublication,
+  type GatewayValues,
+  gatewayParameters,
+  type Publication,
+  publicationParameters,
+} from "#hub";
+import {
+  completeInbound,
+  completeOutbound,
+  type InboundValues,
+  inboundParameters,
+  type OutboundValues,
+  outboundParameters,
+} from "#transport/connectors";
 import { tables } from "./tables.ts";
 
 export interface Family {
@@ -18,6 +33,9 @@ export interface Family {
 
 export interface Families {
   readonly publish: typeof publicationParameters;
+  readonly outbound: typeof outboundParameters;
+  readonly inbound: typeof inboundParameters;
+  readonly gateway: typeof gatewayParameters;
 }
 
 export type FamilyName = keyof Families;
@@ -27,6 +45,21 @@ export const families: Readonly<Record<FamilyName, Family>> = {
     table: publicationParameters,
     doc: "One application inside that the web edge publishes (docs/publishing.md).",
     check: (name, values) => void completePublication(name, values as unknown as Publication),
+  },
+  outbound: {
+    table: outboundParameters,
+    doc: "One way for mail that leaves: some domains, their hosts, TLS and login (docs/connectors.md).",
+    check: (name, values) => void completeOutbound(name, values as unknown as OutboundValues),
+  },
+  inbound: {
+    table: inboundParameters,
+    doc: "One partner, provider or machine that sends mail to us (docs/connectors.md).",
+    check: (name, values) => void completeInbound(name, values as unknown as InboundValues),
+  },
+  gateway: {
+    table: gatewayParameters,
+    doc: "Domains whose mailboxes are on a mail server inside (docs/gateway.md).",
+    check: (name, values) => void completeGateway(name, values as unknown as GatewayValues),
   },
 };
 

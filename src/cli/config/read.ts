@@ -89,9 +89,11 @@ function inMember(file: File, header: string, { message }: Misconfigured): Misco
   return at(file, [header, rest.slice(0, rest.indexOf(" "))], rest);
 }
 
+const place = new RegExp(`^((?:(?:${Object.keys(families).join("|")})\\.)?[\\w-]+)\\.([\\w-]+)`);
+
 /** A fault that begins with SECTION.KEY, with the place of that key in the file. */
 export function inFile(path: string, { message }: Misconfigured): Misconfigured {
-  const [, header = "", key = ""] = /^((?:publish\.)?[\w-]+)\.([\w-]+)/.exec(message) ?? [];
+  const [, header = "", key = ""] = place.exec(message) ?? [];
   return at({ path, lines: readFileSync(path, "utf8").split("\n") }, [header, key], message);
 }
 

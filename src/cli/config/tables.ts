@@ -5,8 +5,9 @@ import { imapParameters } from "#access/imap";
 import { dnsParameters } from "#base/dns";
 import type { Parameter } from "#base/parameters";
 import { directoryParameters } from "#directory";
-import { edgeSmtpParameters } from "#edge/smtp";
+import { abuseParameters, edgeSmtpParameters } from "#edge/smtp";
 import { tcpParameters } from "#edge/tcp";
+import { mtaStsParameters, sendmailParameters, submissionParameters } from "#hub";
 import { reportParameters } from "#hub/report-settings";
 import { identityParameters } from "#identity/checks";
 import { acmeParameters, certificateParameters } from "#keys/authority";
@@ -15,6 +16,7 @@ import { dmarcParameters, senderIdParameters, spamParameters, spfParameters } fr
 import { webParameters } from "#proxy";
 import { storeParameters } from "#store";
 import { backupParameters } from "#store/backup";
+import { milterParameters } from "#transport/milter";
 import { queueParameters } from "#transport/queue";
 import { smtpParameters } from "#transport/smtp-server";
 import { spamFilterParameters } from "#transport/spam-filter";
@@ -32,7 +34,17 @@ const siteParameters: Readonly<Record<"domain" | "hostname", Parameter<string>>>
   hostname: { default: "", doc: "Public host name of the mail server; empty: mail.DOMAIN." },
 };
 
-type ListenKey = "smtp" | "https" | "submission" | "imap" | "console" | "linkSmtp" | "linkWeb";
+type ListenKey =
+  | "smtp"
+  | "https"
+  | "submission"
+  | "imap"
+  | "console"
+  | "linkSmtp"
+  | "linkWeb"
+  | "relay"
+  | "lmtp"
+  | "local";
 
 const listenParameters: Readonly<Record<ListenKey, Parameter<string>>> = {
   smtp: endpoint("127.0.0.1:2525", "the SMTP edge"),
@@ -42,6 +54,18 @@ const listenParameters: Readonly<Record<ListenKey, Parameter<string>>> = {
   console: endpoint("127.0.0.1:2444", "the console and the measures; keep it on loopback"),
   linkSmtp: endpoint("127.0.0.1:2526", "the SMTP edge's link, which the hub dials"),
   linkWeb: endpoint("127.0.0.1:2527", "the HTTPS edge's link, which the hub dials"),
+  relay: {
+    default: "",
+    doc: "Where servers inside hand in mail that leaves, by SMTP, as HOST:PORT; empty: nowhere. Each needs an [inbound.NAME] with door relay.",
+  },
+  lmtp: {
+    default: "",
+    doc: "Where a mail server of ours hands in mail for mailboxes here, by LMTP: HOST:PORT, or the path of a socket; empty: nowhere.",
+  },
+  local: {
+    default: "",
+    doc: "Path of a socket where programs of this machine hand in mail with sendmail; its folder says who may; empty: nowhere.",
+  },
 };
 
 const linkParameters: {
@@ -67,8 +91,8 @@ const egressParameters: {
   readonly private: Parameter<boolean>;
 } = {
   ports: {
-    default: ["25"],
-    doc: "Ports that the edge may dial for outgoing mail.",
+    default: ["25", "443"],
+    doc: "Ports that the edge may dial for outgoing mail; 443 is for MTA-STS policies and TLS reports.",
   },
   private: {
     default: false,
@@ -99,11 +123,15 @@ export interface Tables {
   readonly senderId: typeof senderIdParameters;
   readonly spam: typeof spamParameters;
   readonly spamFilter: typeof spamFilterParameters;
+  readonly milters: typeof milterParameters;
   readonly smtp: typeof smtpParameters;
   readonly edge: typeof edgeSmtpParameters;
+  readonly abuse: typeof abuseParameters;
+  readonly submission: typeof submissionParameters;
   readonly balancer: typeof balancerParameters;
   readonly egress: typeof egressParameters;
   readonly queue: typeof queueParameters;
+  readonly sendmail: typeof sendmailParameters;
   readonly imap: typeof imapParameters;
   readonly web: typeof webParameters;
   readonly clients: typeof tcpParameters;
@@ -112,6 +140,7 @@ export interface Tables {
   readonly store: typeof storeParameters;
   readonly backup: typeof backupParameters;
   readonly reports: typeof reportParameters;
+  readonly mtaSts: typeof mtaStsParameters;
   readonly keyring: typeof keyringParameters;
   readonly certificates: typeof certificateParameters;
   readonly acme: typeof acmeParameters;
@@ -128,11 +157,15 @@ export const tables: Tables = {
   senderId: senderIdParameters,
   spam: spamParameters,
   spamFilter: spamFilterParameters,
+  milters: milterParameters,
   smtp: smtpParameters,
   edge: edgeSmtpParameters,
+  abuse: abuseParameters,
+  submission: submissionParameters,
   balancer: balancerParameters,
   egress: egressParameters,
   queue: queueParameters,
+  sendmail: sendmailParameters,
   imap: imapParameters,
   web: webParameters,
   clients: tcpParameters,
@@ -141,6 +174,7 @@ export const tables: Tables = {
   store: storeParameters,
   backup: backupParameters,
   reports: reportParameters,
+  mtaSts: mtaStsParameters,
   keyring: keyringParameters,
   certificates: certificateParameters,
   acme: acmeParameters,
