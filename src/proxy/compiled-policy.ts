@@ -19,6 +19,8 @@ export interface CompiledPolicy {
    * @returns undefined for a host that is not ours
    */
   rulesOf(host: string): readonly CompiledRule[] | undefined;
+  /** By path, of a host that has texts and nothing else; host as above. */
+  textsOf(host: string): ReadonlyMap<string, string> | undefined;
 }
 
 /** @param listeningPort what a host without a port may also be asked under */
@@ -30,17 +32,35 @@ export function compilePolicy(policy: WebPolicy, listeningPort: () => number): C
       hosts.length === 0 || hosts.some((one) => one === entry || one === name);
     byHost.set(entry, policy.rules.filter(holds).map(compileRule).sort(moreParticular));
   }
+  const texts = textsByHost(policy, byHost);
+  const known = <Value>(all: ReadonlyMap<string, Value>, host: string): Value | undefined => {
+    const found = all.get(host);
+    if (found !== undefined) return found;
+    const name = withoutPort(host);
+    const port = host.slice(name.length + 1);
+    return port === String(listeningPort()) ? all.get(name) : undefined;
+  };
   return {
     version: policy.version,
     login: policy.login,
-    rulesOf(host) {
-      const known = byHost.get(host);
-      if (known !== undefined) return known;
-      const name = withoutPort(host);
-      const port = host.slice(name.length + 1);
-      return port === String(listeningPort()) ? byHost.get(name) : undefined;
-    },
+    rulesOf: (host) => known(byHost, host),
+    textsOf: (host) => known(texts, host),
   };
+}
+
+/** A host of the front's own keeps its rules, whatever texts are said of it. */
+function textsByHost(
+  { texts = [] }: WebPolicy,
+  hosts: ReadonlyMap<string, unknown>,
+): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const byHost = new Map<string, Map<string, string>>();
+  for (const { hosts: named, path, text } of texts) {
+    for (const host of named) {
+      const own = byHost.get(host) ?? new Map<string, string>();
+      if (!hosts.has(host)) byHost.set(host, own.set(path, text));
+    }
+  }
+  return byHost;
 }
 
 export function withoutPort(host: string): string {

@@ -37,6 +37,8 @@ export interface HeadLimits {
 export type Route =
   /** Answered by the front itself. */
   | { readonly kind: "home" | "login" | "logout" | "icon" | "robots" }
+  /** All that its host has. */
+  | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "application"; readonly rule: PublishingRule };
 
 export interface CheckedRequest {
@@ -80,7 +82,8 @@ export function judgeRequest(
   if (typeof fields === "string") return refusal(statusOfField[fields] ?? 400, fields);
   if (policy === undefined) return refusal(503, "no-policy");
   const { host, headers, upgrade } = fields;
-  const rules = policy.rulesOf(host);
+  const texts = policy.textsOf(host);
+  const rules = texts === undefined ? policy.rulesOf(host) : [];
   // RFC 9110 §7.4: the name of the handshake and the name of the request are one name.
   const { serverName } = head;
   if (rules === undefined || (serverName !== "" && serverName.toLowerCase() !== withoutPort(host)))
@@ -90,7 +93,10 @@ export function judgeRequest(
   if (policy.version === 0) return refusal(503, "no-policy");
 
   const { method } = head;
-  const routed = routeOf(rules, target.value, method);
+  const routed =
+    texts === undefined
+      ? routeOf(rules, target.value, method)
+      : textAt(texts.get(target.value.path), method);
   if ("ok" in routed) return routed;
   const rule = routed.kind === "application" ? routed.rule : ownRule;
   const bodyMaxBytes = rule.bodyMaxBytes ?? limits.bodyMaxBytes;
@@ -172,6 +178,13 @@ function routeOf(
   }
   if (found.ok) return { kind: "application", rule: found.rule };
   return found.allow === undefined ? refusal(404, "no-route") : refusal(405, "method", found.allow);
+}
+
+function textAt(text: string | undefined, method: string): Route | Refusal {
+  if (text === undefined) return refusal(404, "no-route");
+  return readOnly.includes(method)
+    ? { kind: "text", text }
+    : refusal(405, "method", readOnly.join(", "));
 }
 
 function targetFault(target: Target, rule: RuleFacts): Refusal | undefined {

@@ -47,9 +47,6 @@ before(async () => {
   });
   sink = new SmtpSink();
   const port = await sink.listen();
-  const routes = ["pass.example", "junk.example", "collector.test", "stranger.test"].map(
-    (domain) => `"${domain}=127.0.0.1:${port}"`,
-  );
   installation = await startInstallation({
     config: `
 [dns]
@@ -57,8 +54,9 @@ servers = ["${dns.endpoint.host}:${dns.endpoint.port}"]
 [egress]
 ports = ["${port}"]
 private = true
-[queue]
-routes = [${routes.join(", ")}]
+[outbound.everybody]
+spaces = ["*"]
+hosts = ["127.0.0.1:${port}"]
 [dmarc]
 reject = "reject"
 [reports]

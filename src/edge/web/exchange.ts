@@ -113,6 +113,10 @@ function route(
         ["content-type", "text/plain; charset=utf-8"],
         ["cache-control", "public, max-age=86400"],
       ]);
+    case "text":
+      return sendText(incoming, 200, request.route.text, [
+        ["content-type", "text/plain; charset=utf-8"],
+      ]);
     case "logout":
       return door.logout(request, incoming);
     case "login":

@@ -60,13 +60,14 @@ function readWebPolicy(octets: Buffer, key: KeyObject): Result<WebPolicy, WebPol
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function isPolicy({ version, hosts, rules, login }: Fields): boolean {
+function isPolicy({ version, hosts, rules, texts, login }: Fields): boolean {
   return (
     Number.isSafeInteger(version) &&
     (version as number) > 0 &&
     isTextList(hosts) &&
     Array.isArray(rules) &&
     rules.every(isRule) &&
+    (texts === undefined || (Array.isArray(texts) && texts.every(isText))) &&
     isOffer(login)
   );
 }
@@ -109,6 +110,11 @@ function isRule(value: unknown): boolean {
       (bound) => bound === undefined || (Number.isSafeInteger(bound) && Number(bound) > 0),
     )
   );
+}
+
+function isText(value: unknown): boolean {
+  const { hosts, path, text } = (value ?? {}) as Fields;
+  return isTextList(hosts) && typeof path === "string" && typeof text === "string";
 }
 
 function isOffer(value: unknown): boolean {

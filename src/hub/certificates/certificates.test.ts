@@ -182,10 +182,12 @@ describe("startCertificates()", () => {
     ];
     edge.onStream((stream) => stream.answer(lies.shift() ?? null));
     const place = { names, outside: true };
+    const asked: (readonly string[])[] = [];
     using certificates = startCertificates({
       ...ports,
       settings: {
         authority: join(folder, "ca.pem"),
+        areNamesGiven: false,
         places: { "edge-web": place, "edge-smtp": place, hub: { names, outside: false } },
         acme: {
           directory: "",
@@ -201,6 +203,10 @@ describe("startCertificates()", () => {
       own: createCertify({ certFile, keyFile, ...ports }),
       links: { "edge-web": () => hub, "edge-smtp": () => undefined },
       dial: () => assert.fail("must not dial"),
+      policyHosts: async (known) => {
+        asked.push(known);
+        return ["mta-sts.one.example"];
+      },
     });
     for (let round = lies.length; round > 0; round -= 1) {
       const state = await certificates.show();
@@ -211,7 +217,11 @@ describe("startCertificates()", () => {
         ["no-answer"],
       );
       assert.equal(state.places[2]?.served?.end, "own");
+      // CAP-49: policy hosts are names of the web edge alone.
+      assert.deepEqual(state.places[0]?.wantedNames, [...names, "mta-sts.one.example"]);
+      assert.deepEqual(state.places[1]?.wantedNames, names);
     }
+    assert.deepEqual(asked.slice(0, 2), [[], ["mta-sts.one.example"]]);
     await assert.rejects(certificates.order({}), /acme\.directory is not set/);
     assert.equal(certificateRow(await certificates.show()).state, "caution");
     hub.close("done");

@@ -82,6 +82,8 @@ export interface CertificatePorts {
   readonly own: Pick<Certify, "answer" | "secureContext">;
   readonly links: Readonly<Record<Exclude<PlaceName, "hub">, () => Link | undefined>>;
   readonly dial: Dial;
+  /** More names that lead to the web edge, given those of before; absent: none. */
+  readonly policyHosts?: (before: readonly string[]) => Promise<readonly string[]>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -92,14 +94,24 @@ export interface CertificatePorts {
 
 export function startCertificates(ports: CertificatePorts): Certificates {
   const { settings, clock, own, folder } = ports;
-  const places = placesOf(ports);
+  let further: readonly string[] = [];
+  const look = async (): Promise<void> => {
+    further = (await ports.policyHosts?.(further)) ?? [];
+  };
+  const places = placesOf(ports, () => further);
   const all = placeNames.map((name) => places[name]);
   const acme = settings.acme.directory === "" ? undefined : settings.acme;
   const order =
     acme &&
     ((place: Place) => orderCertificate({ ...ports, settings: acme }, place, places["edge-web"]));
   const events = certificateEvents(ports.log, ports.registry);
-  const renewal = startRenewal({ ...ports, places: all, events, ...(order && { order }) });
+  const renewal = startRenewal({
+    ...ports,
+    places: all,
+    events,
+    prepare: look,
+    ...(order && { order }),
+  });
   const byHand = (): void => {
     if (acme === undefined) return;
     throw new Misconfigured("acme.directory is set: it orders (postern pki acme)");
@@ -107,6 +119,7 @@ export function startCertificates(ports: CertificatePorts): Certificates {
   const anchors = once(() => anchorsOf(settings.authority));
   return {
     async show() {
+      await look();
       const attempts = renewal.attempts();
       const shown = await Promise.all(all.map((one) => factsOf(one, anchors(), clock.nowMs())));
       return {
@@ -116,7 +129,8 @@ export function startCertificates(ports: CertificatePorts): Certificates {
     },
     async request(at, wished) {
       byHand();
-      const names = wished ?? namesFor(at, settings);
+      await look();
+      const names = wished ?? namesFor(at, places);
       const { requestPem } = await places[at === "all" ? "hub" : at].ask({ do: "request", names });
       if (requestPem === undefined) throw new Unavailable(`${at} gave no request`);
       if (at === "all") writeFileSync(join(folder, forAllFile), "");
@@ -139,24 +153,30 @@ export function startCertificates(ports: CertificatePorts): Certificates {
   };
 }
 
-function placesOf({
-  settings,
-  links,
-  own,
-  clock,
-}: CertificatePorts): Readonly<Record<PlaceName, Place>> {
-  const edge = (name: Exclude<PlaceName, "hub">): Place =>
-    placeOf(name, settings.places[name], askOverLink(name, links[name], clock));
+type Places = Readonly<Record<PlaceName, Place>>;
+
+function placesOf(
+  { settings, links, own, clock }: CertificatePorts,
+  further: () => readonly string[],
+): Places {
+  const edge = (name: Exclude<PlaceName, "hub">, served = settings.places[name]): Place =>
+    placeOf(name, served, askOverLink(name, links[name], clock));
+  const web = settings.places["edge-web"];
   return {
-    "edge-web": edge("edge-web"),
+    "edge-web": edge("edge-web", {
+      ...web,
+      get names() {
+        return [...new Set([...web.names, ...further()])];
+      },
+    }),
     "edge-smtp": edge("edge-smtp"),
     hub: placeOf("hub", settings.places.hub, (request) => own.answer(request)),
   };
 }
 
-function namesFor(at: PlaceName | "all", { places }: CertificateSettings): readonly string[] {
-  if (at !== "all") return places[at].names;
-  return [...new Set(placeNames.flatMap((name) => places[name].names))];
+function namesFor(at: PlaceName | "all", places: Places): readonly string[] {
+  if (at !== "all") return places[at].settings.names;
+  return [...new Set(placeNames.flatMap((name) => places[name].settings.names))];
 }
 
 /** One bought certificate for all: whoever takes one place then holds the key of the others. */

@@ -50,6 +50,8 @@ export interface RenewalPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: CertificateEvents;
+  /** Before each look: which names there are may have changed. */
+  readonly prepare?: () => Promise<void>;
   /** Absent: nothing is ordered, the days are counted all the same. */
   readonly order?: (place: Place) => Promise<void>;
 }
@@ -105,6 +107,7 @@ class Looking implements Renewal {
 
   async #lookAtAll(wish: { now?: boolean; all?: boolean }): Promise<readonly Attempt[]> {
     this.#timer.cancel();
+    await this.#ports.prepare?.();
     for (const place of this.#ports.places) {
       if (this.#stopped) break;
       this.#last.set(place.name, await this.#lookAt(place, wish));

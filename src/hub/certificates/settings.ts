@@ -18,5 +18,7 @@ export interface CertificateSettings {
   /** PEM file with the certificate of the installation's own authority. */
   readonly authority: string;
   readonly places: Readonly<Record<PlaceName, PlaceSettings>>;
+  /** The administrator named those of the web edge: no others are added. */
+  readonly areNamesGiven: boolean;
   readonly acme: Values<typeof acmeParameters>;
 }

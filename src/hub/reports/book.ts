@@ -4,14 +4,15 @@ import { renameSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { ReportEvents } from "./events.ts";
 
-const version = 1;
+const version = 2;
 
 /** Days are whole UTC days since 1970. */
 const schema = `
 -- What is to be reported: one row of a report each, as JSON without its count. The row "" counts
 -- what had no room.
 CREATE TABLE seen (
-  day INTEGER, domain TEXT, row TEXT, count INTEGER, PRIMARY KEY (day, domain, row)) WITHOUT ROWID;
+  kind TEXT, day INTEGER, domain TEXT, row TEXT, count INTEGER,
+  PRIMARY KEY (kind, day, domain, row)) WITHOUT ROWID;
 CREATE TABLE sent (
   id INTEGER PRIMARY KEY, kind TEXT, domain TEXT, begin_ms INTEGER, end_ms INTEGER,
   report_id TEXT, addresses TEXT, message TEXT, messages INTEGER, bytes INTEGER,
@@ -31,6 +32,15 @@ CREATE TABLE feedback (
   id INTEGER PRIMARY KEY, at_ms INTEGER, reporter TEXT, type TEXT, domain TEXT, source_ip TEXT,
   more TEXT);
 CREATE INDEX feedback_at ON feedback (at_ms);
+CREATE TABLE tls_report (
+  id INTEGER PRIMARY KEY, org TEXT, report_id TEXT, domain TEXT, begin_ms INTEGER, end_ms INTEGER,
+  at_ms INTEGER, reporter TEXT, contact TEXT, successes INTEGER, failures INTEGER, more TEXT);
+CREATE UNIQUE INDEX tls_report_once ON tls_report (domain, org, report_id);
+CREATE INDEX tls_report_by_end ON tls_report (end_ms);
+CREATE TABLE tls_failure (
+  report INTEGER, result TEXT, sessions INTEGER, sending_ip TEXT, receiving_host TEXT,
+  receiving_ip TEXT, reason TEXT);
+CREATE INDEX tls_failure_of_report ON tls_failure (report);
 CREATE TABLE unread (day INTEGER, why TEXT, count INTEGER, PRIMARY KEY (day, why)) WITHOUT ROWID;
 `;
 

@@ -10,17 +10,17 @@ export interface ReportEvents {
   bookPutAside(path: string, error: unknown): void;
   /** Seen, but not counted in a report any more: there were too many sources. */
   leftOut(messages: number): void;
-  sent(kind: "aggregate" | "failure", domain: string, messages: number): void;
+  sent(kind: "aggregate" | "failure" | "tls", domain: string, messages: number): void;
   notSent(domain: string, why: string): void;
-  received(kind: "aggregate" | "failure", verified: boolean): void;
+  received(kind: "aggregate" | "failure" | "tls", verified: boolean): void;
   unread(why: string): void;
 }
 
 export function reportEvents(log: Log, registry: Registry): ReportEvents {
-  const sent = registry.counter("dmarc_reports_sent", "DMARC reports queued, by kind");
+  const sent = registry.counter("dmarc_reports_sent", "DMARC and TLS reports sent, by kind");
   const received = registry.counter(
     "dmarc_reports_received",
-    "DMARC reports of others, by kind and whether DMARC verified who sent them",
+    "DMARC and TLS reports of others, by kind and whether DMARC verified who sent them",
   );
   const unread = registry.counter(
     "dmarc_reports_unread",
@@ -28,7 +28,7 @@ export function reportEvents(log: Log, registry: Registry): ReportEvents {
   );
   const leftOut = registry.counter(
     "dmarc_evidence_left_out",
-    "Messages that no report counts by source: too many sources",
+    "Messages or sessions that no report counts by source: too many sources",
   );
   const textOf = (error: unknown): string =>
     error instanceof Error ? error.message : String(error);

@@ -14,6 +14,7 @@ import { type Book, dayMs, dayOf } from "./book.ts";
 import type { ReportEvents } from "./events.ts";
 import { domainOf, findVerdict, type SeenMessage } from "./evidence.ts";
 import { OneByOne } from "./one-by-one.ts";
+import { rememberSent } from "./rounds.ts";
 import type { ReportSettings } from "./settings.ts";
 
 export interface FailurePorts {
@@ -99,16 +100,18 @@ export class Failures {
     if (ruf.length === 0) return void this.#done.add(domain);
     const to = ruf.map(({ address }) => address);
     await this.#send(seen, dmarc, to);
-    this.#ports.book.run(
-      `INSERT INTO sent (kind, domain, begin_ms, end_ms, report_id, addresses, message, messages,
-        bytes, at_ms) VALUES ('failure', ?, ?, ?, '', ?, ?, 1, 0, ?)`,
+    rememberSent(this.#ports.book, {
+      kind: "failure",
       domain,
-      seen.atMs,
-      seen.atMs,
-      JSON.stringify(to),
-      seen.kept,
-      clock.nowMs(),
-    );
+      beginMs: seen.atMs,
+      endMs: seen.atMs,
+      reportId: "",
+      addresses: to,
+      message: seen.kept,
+      messages: 1,
+      bytes: 0,
+      atMs: clock.nowMs(),
+    });
     events.sent("failure", domain, 1);
   }
 

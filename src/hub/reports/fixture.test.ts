@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Unavailable } from "#base/errors";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
 import { defaultsOf } from "#base/parameters";
@@ -94,6 +95,7 @@ export function house(
   reports.begin({
     resolver: zoneResolver(zone),
     sendOwn: async (own) => void sent.push(own),
+    dial: () => Promise.reject(new Unavailable("nobody")),
   });
   return {
     reports,

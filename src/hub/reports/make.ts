@@ -2,11 +2,15 @@
 
 import { hash } from "node:crypto";
 import { domainToASCII } from "node:url";
-import { type AggregateReport, type ReportMail, reportMail } from "#formats/dmarc-report";
+import {
+  type AggregateReport,
+  type ReportMail,
+  type ReportRecord,
+  reportMail,
+} from "#formats/dmarc-report";
 import { composeMessage } from "#formats/mime";
 import type { PolicyFinding } from "#identity/dmarc";
 import { sumOf } from "./received.ts";
-import type { SeenRows } from "./seen-rows.ts";
 import type { ReportSettings } from "./settings.ts";
 
 export interface Period {
@@ -18,11 +22,17 @@ export interface Period {
 export type Published = NonNullable<PolicyFinding["published"]>;
 type Policies = Extract<Published["record"]["policies"], object>;
 
+interface Rows {
+  readonly records: readonly ReportRecord[];
+  /** Messages that have no row. */
+  readonly leftOut: number;
+}
+
 const generator = "Postern";
 
 /** The same domain, period and submitter give the same id: what is sent twice is known to be one. */
 export function aggregateReport(
-  { records, leftOut }: Pick<SeenRows, "records" | "leftOut">,
+  { records, leftOut }: Rows,
   { domain, record }: Published,
   { beginMs, endMs }: Period,
   { address, orgName, submitter }: ReportSettings,
@@ -61,8 +71,8 @@ export interface Packed {
 
 /** Packs it, without the rows of the fewest messages where it would be too large. */
 export function packed(
-  rows: Pick<SeenRows, "records" | "leftOut">,
-  make: (rows: Pick<SeenRows, "records" | "leftOut">) => AggregateReport,
+  rows: Rows,
+  make: (rows: Rows) => AggregateReport,
   { submitter, maxKib }: ReportSettings,
 ): Packed {
   let { records, leftOut } = rows;

@@ -192,7 +192,7 @@ export function ownSources(book: Book, domain: string, sinceMs: number): readonl
 
 export interface SentRow {
   readonly id: number;
-  readonly kind: "aggregate" | "failure";
+  readonly kind: "aggregate" | "failure" | "tls";
   readonly domain: string;
   readonly beginMs: number;
   readonly endMs: number;

@@ -14,7 +14,7 @@ export async function readAside(octets: Uint8Array): Promise<FoundReports> {
   });
   const { promise, resolve } = Promise.withResolvers<FoundReports>();
   const given = (fault: string) => () =>
-    resolve({ aggregates: [], feedbacks: [], faults: [fault] });
+    resolve({ aggregates: [], feedbacks: [], tls: [], faults: [fault] });
   const timer = setTimeout(given("took-too-long"), patienceMs);
   worker.once("message", resolve);
   worker.once("error", given("not-readable"));

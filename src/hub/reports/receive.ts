@@ -10,6 +10,7 @@ import { findVerdict, isSame, type SeenMessage } from "./evidence.ts";
 import { OneByOne } from "./one-by-one.ts";
 import { readAside } from "./read-aside.ts";
 import { keepAggregate, keepFeedback, noteUnread, type Origin } from "./received.ts";
+import { keepTls } from "./received-tls.ts";
 
 export interface ReceivePorts {
   readonly book: Book;
@@ -88,8 +89,13 @@ export class Receiver {
       kept += 1;
       events.received("failure", origin.reporter !== "");
     }
-    const known = found.aggregates.length + found.feedbacks.length - kept;
-    return { kept, known, faults: found.faults };
+    for (const report of found.tls) {
+      if (!keepTls(book, report, origin)) continue;
+      kept += 1;
+      events.received("tls", origin.reporter !== "");
+    }
+    const all = found.aggregates.length + found.feedbacks.length + found.tls.length;
+    return { kept, known: all - kept, faults: found.faults };
   }
 
   stop(): Promise<void> {

@@ -4,6 +4,7 @@ import type { AggregateReport, ReportRecord } from "#formats/dmarc-report";
 import type { FeedbackReport } from "#formats/feedback-report";
 import { type Book, dayMs, dayOf } from "./book.ts";
 import { domainOf } from "./evidence.ts";
+import { pruneTls } from "./received-tls.ts";
 
 /** Ours: records and feedback reports over all; those that nobody vouches for go first. */
 const maxRecords = 500_000;
@@ -154,6 +155,7 @@ export function prune(book: Book, keepDays: number, nowMs: number): void {
     book.run("DELETE FROM feedback WHERE at_ms < ?", before);
     book.run("DELETE FROM sent WHERE at_ms < ?", before);
     book.run("DELETE FROM unread WHERE day < ?", dayOf(before));
+    pruneTls(book, keepDays, nowMs);
   });
 }
 

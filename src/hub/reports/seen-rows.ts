@@ -1,9 +1,10 @@
 /** What was seen and is to be reported: counted in memory, written down every few seconds, bounded. */
 
-import type { ReportRecord } from "#formats/dmarc-report";
-import { type Book, dayOf } from "./book.ts";
+import type { Book } from "./book.ts";
 import type { ReportEvents } from "./events.ts";
-import { evidenceOf, type SeenMessage } from "./evidence.ts";
+
+/** dmarc: messages by where they came from. tls: sessions by how they went. */
+export type SeenKind = "dmarc" | "tls";
 
 /** Ours. Who floods us with sources fills this much and no more. */
 export interface SeenLimits {
@@ -13,7 +14,7 @@ export interface SeenLimits {
   readonly inMemory: number;
 }
 
-export const seenLimits: SeenLimits = { rowsOfDomain: 10_000, rows: 100_000, inMemory: 5000 };
+const seenLimits: SeenLimits = { rowsOfDomain: 10_000, rows: 100_000, inMemory: 5000 };
 /** In characters; with eight signatures of usual length it is a third. */
 const maxRow = 3000;
 
@@ -23,15 +24,15 @@ export interface SeenGroup {
   readonly domain: string;
 }
 
-export interface SeenRows {
-  readonly records: readonly ReportRecord[];
-  /** Messages from sources that had no room. */
+export interface SeenRows<Row> {
+  readonly records: readonly (Row & { readonly count: number })[];
+  /** What had no room. */
   readonly leftOut: number;
   /** As they lie in the file. */
   readonly rows: readonly SeenRow[];
 }
 
-interface SeenRow {
+export interface SeenRow {
   readonly row: string;
   readonly count: number;
 }
@@ -44,8 +45,10 @@ interface Counted extends SeenGroup {
 /** The row of what had no room. */
 const others = "";
 
-export class Seen {
+/** @typeParam Row what is counted together, without its count */
+export class Seen<Row extends object> {
   readonly #book: Book;
+  readonly #kind: SeenKind;
   readonly #events: ReportEvents;
   readonly #limits: SeenLimits;
   #counts = new Map<string, Counted>();
@@ -53,24 +56,22 @@ export class Seen {
   readonly #rows = new Map<string, number>();
   #allRows = 0;
 
-  constructor(book: Book, events: ReportEvents, limits: SeenLimits = seenLimits) {
+  constructor(book: Book, kind: SeenKind, events: ReportEvents, limits: SeenLimits = seenLimits) {
     this.#book = book;
+    this.#kind = kind;
     this.#events = events;
     this.#limits = limits;
     for (const { day, domain, rows } of book.all(
-      "SELECT day, domain, count(*) AS rows FROM seen GROUP BY day, domain",
+      "SELECT day, domain, count(*) AS rows FROM seen WHERE kind = ? GROUP BY day, domain",
+      kind,
     ) as readonly (SeenGroup & { rows: number })[]) {
       this.#rows.set(keyOf(day, domain), rows);
       this.#allRows += rows;
     }
   }
 
-  note(seen: SeenMessage): void {
-    const evidence = evidenceOf(seen);
-    if (evidence === undefined) return;
-    const day = dayOf(seen.atMs);
-    const domain = evidence.policyDomain;
-    const json = JSON.stringify(evidence.row);
+  note({ day, domain }: SeenGroup, what: Row): void {
+    const json = JSON.stringify(what);
     const row = json.length > maxRow ? others : json;
     if (row === others) this.#events.leftOut(1);
     const key = `${keyOf(day, domain)} ${row}`;
@@ -106,29 +107,35 @@ export class Seen {
     }
     // Even the sums of domains are rows, and anybody can make up domains.
     if (!hasRoom && this.#allRows >= 2 * this.#limits.rows) return;
-    this.#book.run("INSERT INTO seen VALUES (?, ?, ?, ?)", day, domain, row, count);
+    this.#book.run(
+      "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
+      ...[this.#kind, day, domain, row, count],
+    );
     this.#rows.set(key, rows + 1);
     this.#allRows += 1;
   }
 
   #add({ day, domain, row, count }: Counted): boolean {
-    const sql = "UPDATE seen SET count = count + ? WHERE day = ? AND domain = ? AND row = ?";
-    return this.#book.run(sql, count, day, domain, row).changes > 0;
+    const sql = `UPDATE seen SET count = count + ? ${ofGroup} AND row = ?`;
+    return this.#book.run(sql, count, this.#kind, day, domain, row).changes > 0;
   }
 
   /** Those of whole days before the day, or of all, the oldest first. */
   groups(before: number): readonly SeenGroup[] {
     this.flush();
     return this.#book.all(
-      "SELECT day, domain FROM seen WHERE day < ? GROUP BY day, domain ORDER BY day, sum(count) DESC",
+      `SELECT day, domain FROM seen WHERE kind = ? AND day < ? GROUP BY day, domain
+        ORDER BY day, sum(count) DESC`,
+      this.#kind,
       before,
     ) as readonly SeenGroup[];
   }
 
-  /** Most messages first. */
-  rowsOf({ day, domain }: SeenGroup): SeenRows {
+  /** The most frequent first. */
+  rowsOf({ day, domain }: SeenGroup): SeenRows<Row> {
     const rows = this.#book.all(
-      "SELECT row, count FROM seen WHERE day = ? AND domain = ? ORDER BY count DESC, row",
+      `SELECT row, count FROM seen ${ofGroup} ORDER BY count DESC, row`,
+      this.#kind,
       day,
       domain,
     ) as readonly SeenRow[];
@@ -136,19 +143,19 @@ export class Seen {
       rows,
       records: rows
         .filter(({ row }) => row !== others)
-        .map(({ row, count }) => ({ ...(JSON.parse(row) as Omit<ReportRecord, "count">), count })),
+        .map(({ row, count }) => ({ ...(JSON.parse(row) as Row), count })),
       leftOut: rows.find(({ row }) => row === others)?.count ?? 0,
     };
   }
 
   /** Takes off what was reported; what came meanwhile stays. Call it within `together`. */
   takeOff({ day, domain }: SeenGroup, rows: readonly SeenRow[]): void {
-    const where = "WHERE day = ? AND domain = ?";
+    const group = [this.#kind, day, domain];
     for (const { row, count } of rows) {
-      const sql = `UPDATE seen SET count = count - ? ${where} AND row = ?`;
-      this.#book.run(sql, count, day, domain, row);
+      const sql = `UPDATE seen SET count = count - ? ${ofGroup} AND row = ?`;
+      this.#book.run(sql, count, ...group, row);
     }
-    const gone = this.#book.run(`DELETE FROM seen ${where} AND count <= 0`, day, domain).changes;
+    const gone = this.#book.run(`DELETE FROM seen ${ofGroup} AND count <= 0`, ...group).changes;
     const key = keyOf(day, domain);
     const left = (this.#rows.get(key) ?? 0) - gone;
     if (left > 0) this.#rows.set(key, left);
@@ -156,6 +163,8 @@ export class Seen {
     this.#allRows -= gone;
   }
 }
+
+const ofGroup = "WHERE kind = ? AND day = ? AND domain = ?";
 
 function keyOf(day: number, domain: string): string {
   return `${day} ${domain}`;

@@ -118,16 +118,11 @@ describe("what was seen", () => {
     const events = reportEvents(silentLog, new Registry());
     using book = openBook(join(at.folder, "bounded.sqlite"), 0, events);
     const limits = { rowsOfDomain: 5, rows: 8, inMemory: 3 };
-    const seen = new Seen(book, events, limits);
+    const seen = new Seen(book, "dmarc", events, limits);
+    const group = (domain: string) => ({ day: dayOf(noonMs), domain });
     for (let nth = 0; nth < 60; nth += 1) {
-      const source = {
-        kind: "direct",
-        address: `192.0.2.${nth % 20}`,
-        helo: "",
-        passed: 0,
-      } as const;
-      seen.note(seenOf("one.example", { source }));
-      seen.note(seenOf(`d${nth}.example`));
+      seen.note(group("one.example"), { sourceIp: `192.0.2.${nth % 20}` });
+      seen.note(group(`d${nth}.example`), {});
     }
     seen.flush();
     const { records, leftOut } = seen.rowsOf({ day: dayOf(noonMs), domain: "one.example" });
@@ -136,8 +131,8 @@ describe("what was seen", () => {
     assert.ok(records.length <= 5, `${records.length} rows`);
     assert.ok(seen.groups(Infinity).length <= 16);
     // The bounds hold over a start.
-    const again = new Seen(book, events, limits);
-    again.note(seenOf("late.example"));
+    const again = new Seen(book, "dmarc", events, limits);
+    again.note(group("late.example"), {});
     again.flush();
     assert.equal(again.rowsOf({ day: dayOf(noonMs), domain: "late.example" }).records.length, 0);
   });
@@ -151,7 +146,7 @@ describe("what was seen", () => {
     other.exec("PRAGMA user_version = 99");
     other.close();
     using book = openBook(path, 7, events);
-    assert.deepEqual(new Seen(book, events).groups(Infinity), []);
+    assert.deepEqual(new Seen(book, "dmarc", events).groups(Infinity), []);
     const aside = new DatabaseSync(`${path}.7.unreadable`, { readOnly: true });
     assert.equal(aside.prepare("PRAGMA user_version").get()?.["user_version"], 99);
     aside.close();

@@ -1,4 +1,4 @@
-/** What an administrator may set about DMARC reports (RFC 9990, RFC 9991). */
+/** What an administrator may set about DMARC and TLS reports (RFC 9990, RFC 9991, RFC 8460). */
 
 import { domainToASCII } from "node:url";
 import { Misconfigured } from "#base/errors";
@@ -8,7 +8,7 @@ import { parseMailbox, splitPath } from "#formats/address";
 export const reportParameters = {
   send: {
     default: false,
-    doc: "Send aggregate reports once a day to domains that ask for them. Needs mail that gets out, and a DKIM key of ours in the DNS; so it is a decision.",
+    doc: "Send DMARC aggregate reports and TLS reports once a day to domains that ask for them. Needs mail that gets out, and a DKIM key of ours in the DNS; so it is a decision.",
   },
   address: {
     default: "",
@@ -20,7 +20,7 @@ export const reportParameters = {
     unit: "count",
     min: 16,
     max: 20_480,
-    doc: "Largest report that is sent, packed, in KiB; the sources with the fewest messages are left out of a larger one.",
+    doc: "Largest DMARC report that is sent, packed, in KiB; the sources with the fewest messages are left out of a larger one.",
   },
   failure: {
     default: "none",
