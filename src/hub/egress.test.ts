@@ -23,6 +23,11 @@ describe("resolverThroughEdge() trusts no answer of the edge", () => {
     ["a number as name", found({ preference: 1, exchange: 5 }), "failed"],
     ["an object as number", found({ preference: { a: 1 }, exchange: "mx.example" }), "failed"],
     ["one bad of two", found({ preference: 1, exchange: "mx.example" }, "x"), "failed"],
+    [
+      "signed, it says, in a text",
+      { ...found({ preference: 1, exchange: "mx.example" }), authenticated: "no" },
+      "failed",
+    ],
     ["records that are no list", { kind: "found", records: "x" }, "failed"],
   ];
   for (const [name, answer, kind] of cases) {

@@ -7,6 +7,9 @@ import { Unavailable } from "#base/errors";
 import type { Endpoint } from "#base/net";
 import { duplexOn, type Link, type LinkStream } from "#contracts/link";
 
+/** Nothing was asked of anybody outside. */
+export class NoAnswer extends Unavailable {}
+
 /** Beyond the time the edge was given for its own work. */
 const graceMs = 10_000;
 const resolveMs = 60_000;
@@ -25,27 +28,29 @@ async function answerOf(stream: LinkStream, clock: Clock, withinMs: number): Pro
  * A TCP connection from the edge's address, as a stream. TLS runs inside it from end to end, so the
  * edge carries ciphertext.
  *
- * @throws Unavailable when the edge refuses or nothing answers
+ * @param to `from` is the address of the edge that it leaves from
+ * @throws NoAnswer when the edge did not answer, Unavailable when it refuses or nothing answered it
  */
 export async function dialThroughEdge(
   link: Link | undefined,
-  to: Endpoint,
+  { host, port, from }: Endpoint & { readonly from?: string },
   timeoutMs: number,
   clock: Clock,
 ): Promise<Duplex> {
-  if (link === undefined) throw new Unavailable("no link to the edge");
-  const stream = link.open("dial", { host: to.host, port: to.port, timeoutMs });
+  if (link === undefined) throw new NoAnswer("no link to the edge");
+  const stream = link.open("dial", { host, port, timeoutMs, ...(from !== undefined && { from }) });
   const duplex = duplexOn(stream);
   // Heard here already: nobody else may be there to hear that it broke.
   duplex.on("error", () => {});
-  const answer = (await answerOf(stream, clock, timeoutMs + graceMs)) as {
-    address?: unknown;
-    refused?: unknown;
-  } | null;
+  const answer = (await answerOf(stream, clock, timeoutMs + graceMs).catch((error: unknown) => {
+    throw new NoAnswer(`the edge did not answer: ${String((error as Error).message)}`, {
+      cause: error,
+    });
+  })) as { address?: unknown; refused?: unknown } | null;
   if (typeof answer?.address === "string") return duplex;
   duplex.destroy();
   const why = typeof answer?.refused === "string" ? answer.refused : "refused by the edge";
-  throw new Unavailable(`${to.host}:${to.port}: ${why}`);
+  throw new Unavailable(`${host}:${port}: ${why}`);
 }
 
 /** The edge's resolver, asked over the link; no link is "failed", like any DNS that does not answer. */
@@ -71,8 +76,9 @@ export function resolverThroughEdge(
 
 /** The edge is hostile until checked; records themselves are as untrusted as any DNS answer. */
 function isAnswer<Type extends RecordType>(value: unknown, type: Type): value is DnsAnswer<Type> {
-  const { kind, records } = (value ?? {}) as { kind?: unknown; records?: unknown };
+  const { kind, records, authenticated } = (value ?? {}) as Readonly<Record<string, unknown>>;
   if (kind !== "found") return kind === "none" || kind === "failed";
+  if (typeof authenticated !== "boolean") return false;
   if (!Array.isArray(records) || records.length === 0 || records.length > 1000) return false;
   const shape = Object.entries(shapes[type]);
   return records.every((record: unknown) => {

@@ -7,7 +7,7 @@ import { noteContacts } from "./apply-contacts.ts";
 import { applyContents, dropHolder } from "./apply-contents.ts";
 import { applyCopied, applyExpunged, applyFlags, deliver, type Publish } from "./apply-entries.ts";
 import { applyMade, applyMailboxes, dropMailboxes } from "./apply-mailboxes.ts";
-import { applyQueue } from "./apply-queue.ts";
+import { applyQueue, applyQueued } from "./apply-queue.ts";
 import { applyRetention, dropRules } from "./apply-retention.ts";
 import type {
   AcceptedRecord,
@@ -142,15 +142,7 @@ function applyAccepted(views: Views, record: AcceptedRecord, place: Place, publi
   for (const delivery of record.deliveries) deliver(views, delivery, facts, publish);
   noteContacts(views, record);
   for (const item of record.queue) {
-    views.run(
-      "INSERT OR IGNORE INTO queue VALUES (?, ?, 'waiting', ?, ?, 0, ?, NULL, ?, NULL)",
-      item.id,
-      place.lsn,
-      item.nextAttemptAtMs,
-      item.queuedAtMs,
-      views.seal(item.recipient.slice(item.recipient.lastIndexOf("@") + 1).toLowerCase()),
-      views.seal({ ...item, message: record.id, sizeBytes: size }),
-    );
+    applyQueued(views, { ...item, message: record.id, sizeBytes: size }, place.lsn);
   }
 }
 

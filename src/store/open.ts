@@ -11,6 +11,7 @@ import type { Change, MessageId } from "#model/mailbox";
 import { Acceptances } from "./accept.ts";
 import { whereIs } from "./affected.ts";
 import { applyRecord } from "./apply.ts";
+import { wokenBy } from "./apply-queue.ts";
 import { auditStore } from "./audit.ts";
 import { type BackupActs, backupActs } from "./backup-acts.ts";
 import { type BackupSource, backupSource } from "./backup-source.ts";
@@ -39,7 +40,7 @@ import { mailboxReads } from "./mailbox-reads.ts";
 import { messageReader } from "./messages.ts";
 import { peopleStore } from "./people.ts";
 import { type MessageProof, proveMessage } from "./prover.ts";
-import { queueStore } from "./queue.ts";
+import { type QueueListeners, queueStore } from "./queue.ts";
 import { RecordReader } from "./reader.ts";
 import { draft, type Upkeep } from "./records.ts";
 import { type Recovered, recover } from "./recover.ts";
@@ -170,7 +171,8 @@ async function assemble(options: StoreOptions, opened: Opened): Promise<OpenStor
   const { views } = found;
   const listeners = new Set<(change: Change) => void>();
   const { events = noEvents } = options;
-  const ledger = startLedger(opened, listeners, { clock, log, events });
+  const queueListeners: QueueListeners = new Set();
+  const ledger = startLedger(opened, { listeners, queueListeners }, { clock, log, events });
   const heads = new Heads(views);
   const contents = new Contents(views, ledger, options.inlineBytes ?? 256 * 1024);
   if (found.isNew) {
@@ -184,7 +186,7 @@ async function assemble(options: StoreOptions, opened: Opened): Promise<OpenStor
   keeper.start({ ledger, views, supply }, options.scrubBytesPerSecond ?? scrubBytesPerSecond);
   const parts = { views, ledger, heads, clock, contents, random, log };
   const reader = new RecordReader(views, segments);
-  const kept = { ...parts, segments, reader, listeners };
+  const kept = { ...parts, segments, reader, listeners, queueListeners };
   const store = mailStore(kept);
   const retention = new Retention({ ...parts, expunge: store.mailboxes.expunge });
   opened.makeRoom.now = makingRoom(clock, async () => {
@@ -217,7 +219,7 @@ async function assemble(options: StoreOptions, opened: Opened): Promise<OpenStor
 
 function startLedger(
   { supply, found }: Opened,
-  listeners: ReadonlySet<(change: Change) => void>,
+  { listeners, queueListeners }: Pick<Kept, "listeners" | "queueListeners">,
   {
     clock,
     log,
@@ -239,6 +241,12 @@ function startLedger(
         views.setWatermark({ store: hex(storeId), ...at, lsn, tree });
       });
       for (const change of changes) for (const listener of listeners) tell(listener, change, log);
+      if (queueListeners.size === 0) return;
+      const woken = wokenBy(
+        views,
+        records.map(({ record }) => record),
+      );
+      for (const one of woken) for (const listener of queueListeners) tell(listener, one, log);
     },
   );
   void ledger.failed.then((error) =>
@@ -259,6 +267,7 @@ interface Kept {
   readonly segments: Segments;
   readonly reader: RecordReader;
   readonly listeners: Set<(change: Change) => void>;
+  readonly queueListeners: QueueListeners;
 }
 
 /** The mail: what doors, queue and directory ask for. */
@@ -271,7 +280,7 @@ function mailStore(
   return {
     messages,
     mailboxes: { ...mailboxReads(views), ...mailboxActs(kept), ...entryActs(kept) },
-    queue: queueStore(views, ledger),
+    queue: queueStore(views, ledger, kept.queueListeners),
     people: peopleStore(kept),
     factors: factorStore(kept),
     traces: traceStore(views, reader),
@@ -347,7 +356,7 @@ function makingRoom(clock: Clock, work: () => Promise<void>): () => void {
 }
 
 /** Whoever listens badly must not look like a disk that fails. */
-function tell(listener: (change: Change) => void, change: Change, log: Log): void {
+function tell<What>(listener: (what: What) => void, change: What, log: Log): void {
   try {
     listener(change);
   } catch (error) {

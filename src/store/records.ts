@@ -29,7 +29,7 @@ export type UidSpans = readonly (readonly [from: number, to: number])[];
 
 export type QueuedItem = Omit<
   QueueItem,
-  "message" | "sizeBytes" | "state" | "attempts" | "last" | "delayNotifiedAtMs"
+  "message" | "sizeBytes" | "state" | "attempts" | "heldBy" | "last" | "delayNotifiedAtMs"
 >;
 
 export interface PlacedDelivery {

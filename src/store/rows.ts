@@ -98,6 +98,7 @@ export function queueItemOf(views: Views, row: Row): QueueItem {
     state: row["state"] as QueueState,
     nextAttemptAtMs: row["next_ms"] as number,
     attempts: row["attempts"] as number,
+    ...(row["held"] !== null && { heldBy: views.open<string>(row["held"]) }),
     ...(delayMs !== null && { delayNotifiedAtMs: delayMs }),
     ...(row["last"] !== null && { last: views.open<Attempt>(row["last"]) }),
   };

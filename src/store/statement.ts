@@ -49,6 +49,7 @@ function said(record: LedgerRecord): Said {
         message: record.id,
         digest: record.digest,
         deliveries: record.deliveries.map(({ account, mailbox, uid }) => [account, mailbox, uid]),
+        ...(record.connection.tls && { tls: record.connection.tls }),
       };
     case "appended": {
       const { account, mailbox, uid } = record.delivery;
@@ -58,6 +59,19 @@ function said(record: LedgerRecord): Said {
         message: record.id,
         digest: record.digest,
         deliveries: [[account, mailbox, uid]],
+      };
+    }
+    case "attempted": {
+      // How the hop was protected is what such a proof is for; the remote's words are not ours to tell.
+      const { atMs, outcome, connector, remote, tls } = record.attempt;
+      return {
+        kind: record.kind,
+        atMs,
+        item: record.item,
+        outcome,
+        ...(connector !== undefined && { connector }),
+        remote,
+        ...(tls && { tls }),
       };
     }
     case "refused":

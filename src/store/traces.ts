@@ -2,7 +2,9 @@
 
 import type { TraceStore } from "#contracts/store";
 import type { Account } from "#model/people";
+import type { Attempt } from "#model/queue";
 import type { TraceStatus, TraceStep, TraceSummary } from "#model/trace";
+import type { TriedStep } from "./apply-queue.ts";
 import type { RecordReader } from "./reader.ts";
 import type { AcceptedRecord, RefusedRecord } from "./records.ts";
 import type { MessageFacts } from "./rows.ts";
@@ -45,10 +47,15 @@ export function traceStore(views: Views, reader: RecordReader): TraceStore {
         record.kind === "accepted" ? acceptedSteps(views, record) : refusedSteps(record);
       const sql = "SELECT json FROM step WHERE message = ? ORDER BY seq";
       for (const later of views.all(sql, row["seq"] as number)) {
-        steps.push(views.open<TraceStep>(later["json"]));
+        steps.push(stepOf(views.open<TraceStep | TriedStep>(later["json"])));
       }
       const facts = views.open<MessageFacts>(row["facts"]);
-      return { ...summary(row, facts), steps: steps.sort((one, two) => one.atMs - two.atMs) };
+      const { connection } = record.kind === "accepted" ? record : record.refusal;
+      return {
+        ...summary(row, facts),
+        connection,
+        steps: steps.sort((one, two) => one.atMs - two.atMs),
+      };
     },
   };
 }
@@ -98,6 +105,26 @@ function acceptedSteps(views: Views, record: AcceptedRecord): TraceStep[] {
   }
   for (const { recipient } of queue) add("queued", `for ${recipient}`);
   return steps;
+}
+
+function stepOf(kept: TraceStep | TriedStep): TraceStep {
+  if (!("attempt" in kept)) return kept;
+  const { recipient, attempt } = kept;
+  const text = `${recipient}: ${attempt.outcome} by ${attemptText(attempt)}`;
+  return { atMs: attempt.atMs, program: "hub", step: "attempted", text };
+}
+
+/** Who answered, by which connector, how protected, and in its own words. */
+function attemptText({ remote, connector, tls, reply }: Attempt): string {
+  const by = connector === undefined ? remote : `${remote} (connector ${connector})`;
+  const proven = tls?.proof === undefined ? "not verified" : `verified by ${tls.proof}`;
+  const name = tls?.provenName === undefined ? "" : ` for ${tls.provenName}`;
+  const secured =
+    tls === undefined
+      ? ""
+      : ` over ${[tls.version, tls.cipher, tls.group].filter(Boolean).join(" ")}, ${proven}${name}`;
+  const code = [reply.code, reply.status].filter(Boolean).join(" ");
+  return `${by}${secured}: ${code} ${[reply.text].flat().join(" ")}`;
 }
 
 function refusedSteps({ refusal }: RefusedRecord): TraceStep[] {

@@ -7,7 +7,7 @@ import { Holders } from "./holders.ts";
 import type { StoreKeys } from "./store-keys.ts";
 
 /** Raised with every change of the tables or of what a record does to them. */
-export const schemaVersion = 8;
+export const schemaVersion = 9;
 
 const schema = `
 CREATE TABLE watermark (
@@ -88,10 +88,12 @@ CREATE TABLE repair (seq INTEGER PRIMARY KEY, at_ms INTEGER, json TEXT);
 CREATE TABLE scrub (segment INTEGER PRIMARY KEY, at_ms INTEGER);
 CREATE TABLE queue (
   id TEXT PRIMARY KEY, message INTEGER, state TEXT, next_ms INTEGER, queued_ms INTEGER,
-  attempts INTEGER, domain BLOB, delay_ms INTEGER, item BLOB, last BLOB) WITHOUT ROWID;
-CREATE INDEX queue_due ON queue (next_ms) WHERE state = 'waiting';
+  attempts INTEGER, domain BLOB, delay_ms INTEGER, item BLOB, last BLOB, held BLOB) WITHOUT ROWID;
+CREATE INDEX queue_due ON queue (domain, next_ms, queued_ms) WHERE state = 'waiting';
 CREATE INDEX queue_by_state ON queue (state, queued_ms);
+CREATE INDEX queue_of_domain ON queue (domain, queued_ms);
 CREATE INDEX queue_of_message ON queue (message);
+-- A step of a trace, or a try, from which its step is made.
 CREATE TABLE step (seq INTEGER PRIMARY KEY, message INTEGER, json BLOB);
 CREATE INDEX step_of_message ON step (message);
 -- Not in the ledger and not restored by a rebuild: made again when asked for.

@@ -29,7 +29,7 @@ import {
 } from "./memory/boxes.ts";
 import { contactStore, noteContacts } from "./memory/contacts.ts";
 import { mailboxStore } from "./memory/mailboxes.ts";
-import { queueStore } from "./memory/queue.ts";
+import { queueStore, tellQueue } from "./memory/queue.ts";
 import { auditStore, retentionStore } from "./memory/retention.ts";
 import { by, isOpen, type Kept, type MemoryState, octetsOf } from "./memory/state.ts";
 import { traceStore } from "./memory/traces.ts";
@@ -112,6 +112,7 @@ function accept(state: MemoryState, acceptance: Acceptance): Accepted {
     if (state.queue.has(item.id)) continue;
     const facts = { message: id, sizeBytes, state: "waiting", attempts: 0 } as const;
     state.queue.set(item.id, { ...item, ...facts });
+    tellQueue(state, item);
   }
   for (const [index, { box }] of targets.entries()) {
     tell(state, box, { added: entries.slice(index, index + 1) });

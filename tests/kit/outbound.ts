@@ -8,10 +8,14 @@ import { Registry } from "#base/measures";
 import type { Endpoint } from "#base/net";
 import { defaultsOf } from "#base/parameters";
 import { seededRandom } from "#base/random";
-import type { QueueStore } from "#contracts/store";
-import type { Attempt, QueueItem, QueueState } from "#model/queue";
+import type { AgePlace, QueuePlace, QueueStore } from "#contracts/store";
+import type { OutboundConnector } from "#model/connector";
+import type { Attempt, Destination, QueueItem, QueueState } from "#model/queue";
+import type { TlsDemand, TlsProof } from "#model/tls-policy";
 import {
   createQueue,
+  type HopAnswer,
+  type HopPolicies,
   type Notice,
   type Queue,
   type QueueDeps,
@@ -40,10 +44,12 @@ function zoneResolver(zone: Zone): QueueDeps["resolver"] {
 export class MemoryQueue implements QueueStore {
   readonly items: Map<string, QueueItem> = new Map();
   readonly log: string[] = [];
-  largestPage = 0;
+  /** Items that were read to be begun. */
+  reads = 0;
+  readonly #listeners = new Set<(waiting: Destination) => void>();
 
   add(id: string, recipient: string, atMs: number, some: Partial<QueueItem> = {}): void {
-    this.items.set(id, {
+    this.#wait({
       id,
       message: "m1",
       reversePath: "alice@us.test",
@@ -60,17 +66,45 @@ export class MemoryQueue implements QueueStore {
   }
 
   get: QueueStore["get"] = async (id: string) => this.items.get(id);
-  due: QueueStore["due"] = async (nowMs: number, limit: number) => {
-    const due = this.#in("waiting").filter(({ nextAttemptAtMs }) => nextAttemptAtMs <= nowMs);
-    this.largestPage = Math.max(this.largestPage, limit);
-    return due.slice(0, limit);
+  destinations: QueueStore["destinations"] = async () => {
+    const domains = Map.groupBy(this.#in("waiting"), domainOf);
+    return [...domains].map(([domain, items]) => ({
+      domain,
+      dueAtMs: Math.min(...items.map(({ nextAttemptAtMs }) => nextAttemptAtMs)),
+    }));
   };
-  nextDueAtMs: QueueStore["nextDueAtMs"] = async () => {
-    const waiting = this.#in("waiting").map(({ nextAttemptAtMs }) => nextAttemptAtMs);
-    return waiting.length > 0 ? Math.min(...waiting) : undefined;
+  watch: QueueStore["watch"] = (listener) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   };
-  list: QueueStore["list"] = async ({ state, limit }) =>
-    this.#in(state ?? "waiting").slice(0, limit);
+  due: QueueStore["due"] = async (domain, nowMs, limit, after) => {
+    const due = this.#in("waiting").filter(
+      (item) => domainOf(item) === domain && item.nextAttemptAtMs <= nowMs,
+    );
+    const page = due
+      .sort(byDue)
+      .filter((one) => after === undefined || byDue(one, after) > 0)
+      .slice(0, limit);
+    this.reads += page.length;
+    return page;
+  };
+  nextDueAtMs: QueueStore["nextDueAtMs"] = async (domain) => {
+    const waiting = this.#in("waiting").filter((item) => domainOf(item) === domain);
+    if (waiting.length === 0) return undefined;
+    return Math.min(...waiting.map(({ nextAttemptAtMs }) => nextAttemptAtMs));
+  };
+  waitingSince: QueueStore["waitingSince"] = async (beforeMs, limit, after) =>
+    this.#in("waiting")
+      .filter(({ queuedAtMs }) => queuedAtMs < beforeMs)
+      .sort(byAge)
+      .filter((one) => after === undefined || byAge(one, after) > 0)
+      .slice(0, limit);
+  list: QueueStore["list"] = async ({ state, message: of, limit }) =>
+    [...this.items.values()]
+      .filter((one) => state === undefined || one.state === state)
+      .filter((one) => of === undefined || one.message === of)
+      .slice(0, limit);
+  attempts: QueueStore["attempts"] = async () => [];
   counts: QueueStore["counts"] = async () => ({
     waiting: this.#in("waiting").length,
     held: 0,
@@ -82,7 +116,7 @@ export class MemoryQueue implements QueueStore {
     const item = this.items.get(id);
     assert.ok(item);
     this.log.push(`${id} ${last.outcome}`);
-    const state = last.outcome === "deferred" ? "waiting" : last.outcome;
+    const state = last.outcome === "deferred" ? item.state : last.outcome;
     const attempts = item.attempts + 1;
     this.items.set(id, { ...item, state, last, attempts, nextAttemptAtMs: next ?? 0 });
   };
@@ -91,11 +125,100 @@ export class MemoryQueue implements QueueStore {
     if (item) this.items.set(id, { ...item, delayNotifiedAtMs });
     this.log.push(`${id} delay-notified`);
   };
-  change: QueueStore["change"] = async () => false;
+  change: QueueStore["change"] = async (id, act, by, atMs) => {
+    const item = this.items.get(id);
+    if (item === undefined) return false;
+    const { heldBy: _, ...rest } = item;
+    if (act === "hold") this.items.set(id, { ...rest, state: "held", heldBy: by });
+    else if (act === "drop") this.items.set(id, { ...rest, state: "dropped" });
+    else this.#wait({ ...rest, state: "waiting", nextAttemptAtMs: atMs });
+    return true;
+  };
+
+  #wait(item: QueueItem): void {
+    this.items.set(item.id, item);
+    const waiting = { domain: domainOf(item), dueAtMs: item.nextAttemptAtMs };
+    for (const listener of this.#listeners) listener(waiting);
+  }
 
   #in(state: QueueState): QueueItem[] {
     return [...this.items.values()].filter((item) => item.state === state);
   }
+}
+
+function domainOf({ recipient }: Pick<QueueItem, "recipient">): string {
+  return recipient.slice(recipient.lastIndexOf("@") + 1).toLowerCase();
+}
+
+function byDue(one: QueuePlace, other: QueuePlace): number {
+  return one.nextAttemptAtMs - other.nextAttemptAtMs || byAge(one, other);
+}
+
+function byAge(one: AgePlace, other: AgePlace): number {
+  return one.queuedAtMs - other.queuedAtMs || (one.id < other.id ? -1 : Number(one.id > other.id));
+}
+
+/** By the MX, opportunistic: what a connector is that nobody configured. */
+export const plainConnector: OutboundConnector = {
+  name: "default",
+  spaces: [{ kind: "any" }],
+  cost: 0,
+  hosts: [],
+  whenDown: "wait",
+  via: "edge",
+  protocol: "smtp",
+  tls: { level: "opportunistic", names: [], pins: [], minVersion: "TLSv1.2", implicit: false },
+  schedule: [],
+  connections: 4,
+  messagesPerSession: 20,
+  messagesPerMinute: 0,
+};
+
+/** All mail to these hosts. */
+export function smartConnector(
+  hosts: readonly string[],
+  more: Partial<OutboundConnector> = {},
+): OutboundConnector {
+  const ends = hosts.map((text) => {
+    const [, host = "", port = "25"] = /^(.*?)(?::(\d+))?$/.exec(text) ?? [];
+    return { host, port: Number(port) };
+  });
+  return { ...plainConnector, name: "smart", hosts: ends, ...more };
+}
+
+const demandOf = ({ tls }: OutboundConnector, host: string): TlsDemand => {
+  const { level, authorities, minVersion, groups } = tls;
+  const proof: TlsProof = { kind: "authority", names: [host], ...(authorities && { authorities }) };
+  return {
+    level: level === "pinned" ? "required" : level,
+    serverName: host,
+    ...(level === "required" && { proof }),
+    ...(level === "pinned" && { proof: { kind: "pin" as const, sha256: tls.pins } }),
+    minVersion,
+    ...(groups && { groups }),
+  };
+};
+
+/** What the connector asks, and what a test says that the world demands of a host. */
+export function policiesOf(
+  demands: Readonly<Record<string, HopAnswer>> = {},
+  observed: string[] = [],
+): HopPolicies {
+  return {
+    demandFor: async ({ connector, host, requireTls }) => {
+      const told = demands[host];
+      if (told !== undefined) return told;
+      const demand = demandOf(connector, host);
+      if (!requireTls) return { ok: true, demand, policy: "connector" };
+      const proof = demand.proof ?? { kind: "authority" as const, names: [host] };
+      return { ok: true, demand: { ...demand, level: "required", proof }, policy: "connector" };
+    },
+    observed: ({ host }, answer, failure, tls) => {
+      const how = answer.ok ? (failure?.phase ?? tls?.version ?? "clear") : "refused";
+      observed.push(`${host} ${how}`);
+    },
+    connectorDemand: demandOf,
+  };
 }
 
 export const message: Buffer = Buffer.from(
@@ -105,9 +228,14 @@ export const message: Buffer = Buffer.from(
 export interface House {
   readonly clock: FakeClock;
   readonly store: MemoryQueue;
-  readonly sinks: ReadonlyMap<string, SmtpSink>;
+  /** Who answers where; what is taken out of it is down. */
+  readonly sinks: Map<string, SmtpSink>;
   readonly notices: Notice[];
   readonly dialled: string[];
+  /** Host and how its session went. */
+  readonly observed: string[];
+  /** May be changed while it runs. */
+  readonly now: { outage?: string; opensAtMs?: number };
   readonly queue: Queue;
   readonly deps: QueueDeps;
 }
@@ -115,9 +243,18 @@ export interface House {
 /** @param hosts address (and port when not 25) to how its server behaves; "down": nobody there */
 export function house(
   hosts: Readonly<Record<string, SinkOptions | "down">>,
-  options: { zone?: Zone; parameters?: object; deps?: Partial<QueueDeps> } = {},
+  options: {
+    zone?: Zone;
+    parameters?: object;
+    /** Domain to the connector that it goes by; "*": the rest. */
+    ways?: Readonly<Record<string, OutboundConnector>>;
+    demands?: Readonly<Record<string, HopAnswer>>;
+    deps?: Partial<QueueDeps>;
+  } = {},
 ): House {
   const clock = fakeClock();
+  const now: House["now"] = {};
+  const observed: string[] = [];
   const store = new MemoryQueue();
   const notices: Notice[] = [];
   const dialled: string[] = [];
@@ -144,6 +281,17 @@ export function house(
       sizeBytes: async () => message.length,
     },
     resolver: zoneResolver(options.zone ?? {}),
+    wayTo: (domain) => {
+      const { ways = {} } = options;
+      const connector = ways[domain] ?? ways["*"] ?? plainConnector;
+      const { login: _, ...rest } = connector;
+      const opens = now.opensAtMs === undefined ? {} : { opensAtMs: now.opensAtMs };
+      const direct = connector.whenDown === "direct" && { direct: { ...rest, hosts: [] } };
+      return { connector, ...direct, ...opens };
+    },
+    hops: policiesOf(options.demands, observed),
+    secretsOf: () => ["secret"],
+    outage: () => now.outage,
     dial,
     notice: async (notice) => {
       store.log.push(`notice ${notice.kind}`);
@@ -157,9 +305,11 @@ export function house(
     timeouts: timeoutsOf(defaultsOf(smtpClientParameters)),
     heloName: "out.us.test",
     ourNames: ["mx.us.test"],
+    postmaster: "postmaster@us.test",
     ...options.deps,
   };
-  return { clock, store, sinks, notices, dialled, deps, queue: createQueue(deps) };
+  const queue = createQueue(deps);
+  return { clock, store, sinks, notices, dialled, observed, now, deps, queue };
 }
 
 /** Starts it, moves time, and lets all that is under way come to rest. */

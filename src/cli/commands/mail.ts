@@ -1,15 +1,17 @@
 /** `postern queue` and `postern trace`: where a message is, and its whole story. */
 
+import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { formatTrace } from "#assurance/trace";
-import type { QueueItem } from "#model/queue";
 import type { Trace, TraceSummary } from "#model/trace";
 import { adminClient } from "../admin-client.ts";
+import { print, say } from "../exit.ts";
 import { localTime, textTable } from "../table.ts";
+import { addQueueCommands } from "./queue.ts";
 import { countOf, dataOf, output } from "./shared.ts";
 
 export function addMailCommands(program: Command): void {
-  addQueue(program);
+  addQueueCommands(program);
   const trace = program.command("trace").description("the story of one message");
   trace
     .command("find [text]")
@@ -40,6 +42,18 @@ export function addMailCommands(program: Command): void {
       );
       output(command, found, () => formatTrace(found));
     });
+  trace
+    .command("proof <id>")
+    .description("how each hop of a message was protected, as JSON that the witness's proof backs")
+    .option("--to <file>", "write it there")
+    .action(async (id: string, options: { to?: string }, command: Command) => {
+      const path = `/trace/${encodeURIComponent(id)}/proof`;
+      const proof = await adminClient(dataOf(command)).get<object>(path);
+      const text = JSON.stringify(proof, null, 2);
+      if (options.to === undefined) return print(text);
+      writeFileSync(options.to, `${text}\n`);
+      say(`written to ${options.to}`);
+    });
 }
 
 function summaryTable(found: readonly TraceSummary[]): string {
@@ -60,64 +74,4 @@ export function periodMs(text: string): number {
   if (match === null) throw new RangeError(`"${text}" is not a period such as 30m, 12h or 7d`);
   const unit = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? "s"] ?? 0;
   return Number(match[1]) * unit;
-}
-
-function addQueue(program: Command): void {
-  const queue = program.command("queue").description("mail that waits to leave");
-  queue
-    .command("list")
-    .description("items, the next due first")
-    .option("--state <state>", "waiting, held, delivered, failed or dropped")
-    .option("--domain <name>", "only for this recipient domain")
-    .option("--limit <count>", "at most so many", "100")
-    .action(
-      async (options: { state?: string; domain?: string; limit: string }, command: Command) => {
-        countOf(options.limit, "--limit");
-        const query = new URLSearchParams(options as Record<string, string>);
-        const found = await adminClient(dataOf(command)).get<{
-          counts: Record<string, number>;
-          items: QueueItem[];
-        }>(`/queue?${query}`);
-        output(command, found, () => queueText(found.counts, found.items));
-      },
-    );
-  queue
-    .command("show <id>")
-    .description("one item with its last try")
-    .action(async (id: string, _options, command: Command) => {
-      const item = await adminClient(dataOf(command)).get<QueueItem>(
-        `/queue/${encodeURIComponent(id)}`,
-      );
-      output(command, item, () => JSON.stringify(item, null, 2));
-    });
-  for (const [act, what] of [
-    ["retry", "try it now"],
-    ["hold", "keep it until it is released"],
-    ["release", "let a held item go on"],
-    ["drop", "give it up without a notice"],
-  ] as const) {
-    queue
-      .command(`${act} <id>`)
-      .description(what)
-      .action(async (id: string, _options, command: Command) => {
-        const path = `/queue/${encodeURIComponent(id)}/${act}`;
-        const done = await adminClient(dataOf(command)).send<{ done: string }>("POST", path);
-        output(command, done, () => done.done);
-      });
-  }
-}
-
-function queueText(counts: Readonly<Record<string, number>>, items: readonly QueueItem[]): string {
-  const totals = Object.entries(counts).map(([state, count]) => `${count} ${state}`);
-  const rows = items.map((item) => [
-    item.id,
-    item.state,
-    localTime(item.nextAttemptAtMs),
-    `${item.attempts} tries`,
-    item.recipient,
-    item.last === undefined
-      ? ""
-      : `${item.last.reply.code} ${[item.last.reply.text].flat()[0] ?? ""}`,
-  ]);
-  return [...(rows.length > 0 ? [textTable(rows)] : []), totals.join(", ")].join("\n");
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { describe, test } from "node:test";
-import type { Endpoint } from "#base/net";
+import { type Endpoint, systemNet } from "#base/net";
 import { linkPair } from "#contracts/link";
 import { type EgressPorts, egress } from "./egress.ts";
 import type { EdgeEvents } from "./events.ts";
@@ -10,9 +10,11 @@ import type { EdgeEvents } from "./events.ts";
 function edge(more: Partial<EgressPorts> = {}) {
   const [hub, dmz] = linkPair();
   const dialled: Endpoint[] = [];
+  const leftFrom: (string | undefined)[] = [];
   const net = {
-    dial: async (to: Endpoint) => {
+    dial: async (to: Endpoint, _timeoutMs: number, from?: string) => {
       dialled.push(to);
+      leftFrom.push(from);
       return duplexPair()[0];
     },
   };
@@ -26,9 +28,9 @@ function edge(more: Partial<EgressPorts> = {}) {
     ...more,
   });
   dmz.onStream((stream) => serve(stream));
-  const ask = (host: unknown, port: unknown = 443): Promise<unknown> =>
-    hub.open("dial", { host, port, timeoutMs: 1000 }).answered;
-  return { ask, dialled, [Symbol.dispose]: () => hub.close("test over") };
+  const ask = (host: unknown, port: unknown = 443, more: object = {}): Promise<unknown> =>
+    hub.open("dial", { host, port, timeoutMs: 1000, ...more }).answered;
+  return { ask, dialled, leftFrom, [Symbol.dispose]: () => hub.close("test over") };
 }
 
 const inwards = [
@@ -97,6 +99,23 @@ describe("W6 the way out leads nowhere inside", () => {
       await assert.rejects(asked.ask(host, port), JSON.stringify([host, port]));
     }
     assert.deepEqual(asked.dialled, []);
+  });
+
+  test("from an address of the edge's own, of the same family, or not at all", async () => {
+    using asked = edge();
+    const answer = await asked.ask("198.51.100.7", 443, { from: "192.0.2.25" });
+    assert.deepEqual(answer, { address: "198.51.100.7" });
+    assert.deepEqual(asked.leftFrom, ["192.0.2.25"]);
+    assert.deepEqual(await asked.ask("198.51.100.7", 443, { from: "2001:db8::25" }), {
+      refused: "198.51.100.7 cannot be reached from 2001:db8::25",
+    });
+    for (const from of ["", "mail.example", "192.0.2.25/24", 25, null, ["192.0.2.25"]]) {
+      await assert.rejects(asked.ask("198.51.100.7", 443, { from }), JSON.stringify(from));
+    }
+    using real = edge({ net: systemNet, mayDialPrivate: true });
+    assert.deepEqual(await real.ask("127.0.0.1", 443, { from: "192.0.2.25" }), {
+      refused: "this machine has no address 192.0.2.25",
+    });
   });
 
   test("no more at once than allowed", async () => {

@@ -27,7 +27,8 @@ export function egress(ports: EgressPorts): (stream: LinkStream) => void {
   let open = 0;
   return (stream) => {
     const asked = parseDial(stream.header);
-    if (asked === undefined) return stream.abort("dial: host, port and timeoutMs expected");
+    if (asked === undefined)
+      return stream.abort("dial: host, port, timeoutMs and perhaps from expected");
     if (open >= ports.connections) return refuse(stream, "too many connections from the edge");
     open += 1;
     void dial(asked, ports)
@@ -53,13 +54,17 @@ interface Dial {
   readonly host: string;
   readonly port: number;
   readonly timeoutMs: number;
+  /** Address of the edge that the connection leaves from. */
+  readonly from?: string;
 }
 
 function parseDial(header: unknown): Dial | undefined {
-  const { host, port, timeoutMs } = (header ?? {}) as Readonly<Record<string, unknown>>;
+  const { host, port, timeoutMs, from } = (header ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof host !== "string" || !/^[0-9A-Za-z.:_-]{1,255}$/.test(host)) return undefined;
   if (!isCount(port, 65_535) || !isCount(timeoutMs, Number.MAX_SAFE_INTEGER)) return undefined;
-  return { host, port, timeoutMs: Math.min(timeoutMs, maxTimeoutMs) };
+  const asked = { host, port, timeoutMs: Math.min(timeoutMs, maxTimeoutMs) };
+  if (from === undefined) return asked;
+  return typeof from === "string" && isIP(from) > 0 ? { ...asked, from } : undefined;
 }
 
 function isCount(value: unknown, most: number): value is number {
@@ -75,9 +80,13 @@ async function dial(asked: Dial, ports: EgressPorts): Promise<readonly [Duplex, 
   if (!ports.ports.includes(asked.port)) throw new NotAllowed(`port ${asked.port} is not allowed`);
   // The address that was looked at is the one that is dialled: a name could change its mind.
   const addresses = isIP(asked.host) > 0 ? [asked.host] : await found(asked.host, ports);
+  const { from, port, timeoutMs } = asked;
   const address = addresses.find((one) => ports.mayDialPrivate || isPublicAddress(one));
   if (address === undefined) throw new NotAllowed("address is not public");
-  return [await ports.net.dial({ host: address, port: asked.port }, asked.timeoutMs), address];
+  if (from !== undefined && isIP(from) !== isIP(address)) {
+    throw new NotAllowed(`${address} cannot be reached from ${from}`);
+  }
+  return [await ports.net.dial({ host: address, port }, timeoutMs, from), address];
 }
 
 async function found(host: string, ports: EgressPorts): Promise<readonly string[]> {

@@ -1,84 +1,130 @@
-/** Lanes: what may share a connection, and how many connections each lane has. */
+/** Lanes: the mail for one place, which shares its connections, its pace and its fate. */
 
-import type { Endpoint } from "#base/net";
+import type { QueuePlace } from "#contracts/store";
+import type { OutboundConnector } from "#model/connector";
 import type { QueueItem } from "#model/queue";
-import type { Letter } from "./attempt.ts";
-import type { QueueParameters } from "./parameters.ts";
-import type { Routes } from "./routes.ts";
+import type { LastWords, Letter } from "./attempt.ts";
+import type { HostHealth } from "./health.ts";
 
-export interface Job {
-  readonly lane: string;
-  readonly letters: readonly Letter[];
+/** A recipient domain with something that waits. */
+export interface Target {
+  readonly domain: string;
+  /** Moment at which it stands in the agenda; absent: nothing of it waits for a moment. */
+  dueAtMs?: number;
+  /** The lane in which it is due. */
+  lane?: Lane;
+  /** Where reading goes on while some of what was read is under way. */
+  read?: QueuePlace;
+  /** Jobs that have items of it. */
+  open: number;
+  /** Something came since it was read last. */
+  hasNews: boolean;
 }
 
-export interface Way {
-  readonly fixed: Endpoint | undefined;
-  readonly requireTls: boolean;
-}
+/** First messages to a place go over so few connections. */
+const firstConnections = 2;
+/** A place that says it is crowded is left alone for so long before the next connection. */
+const crowdedMs = 30_000;
+const minuteMs = 60_000;
 
-export class Lanes {
-  readonly #parameters: QueueParameters;
-  readonly #routes: Routes;
-  readonly #requireTls: ReadonlySet<string>;
-  readonly #open = new Map<string, number>();
-  #all = 0;
+export class Lane {
+  readonly key: string;
+  readonly connector: OutboundConnector;
+  /** Of the connector's hosts; absent: it has none, and the MX is asked. */
+  readonly health: HostHealth | undefined;
+  /** The MX is asked though the connector has hosts: they are lost. */
+  readonly isDirect: boolean;
+  /** In the order of their turns. */
+  readonly due: Set<Target> = new Set();
+  /** Of those, what has just come: it need not stand behind all that waits. */
+  readonly fresh: Set<Target> = new Set();
+  /** Jobs under way. */
+  open = 0;
+  /** Times in a row that nobody listened. */
+  failures = 0;
+  /** Nothing begins before. */
+  restsUntilMs = 0;
+  /** The moment for which it stands in the agenda. */
+  notedUntilMs = 0;
+  /** Why, for an administrator and for notices. */
+  why = "";
+  /** What was said when nobody listened. */
+  last: (LastWords & { readonly atMs: number }) | undefined;
+  #limit: number;
+  /** When messages began, of the last minute. */
+  readonly #begun: number[] = [];
 
-  constructor(parameters: QueueParameters, routes: Routes) {
-    this.#parameters = parameters;
-    this.#routes = routes;
-    this.#requireTls = new Set(parameters.requireTls.map((domain) => domain.toLowerCase()));
+  constructor(
+    key: string,
+    connector: OutboundConnector,
+    { health, isDirect }: { readonly health?: HostHealth; readonly isDirect: boolean },
+  ) {
+    this.key = key;
+    this.connector = connector;
+    this.health = health;
+    this.isDirect = isDirect;
+    this.#limit = Math.min(firstConnections, connector.connections);
   }
 
-  get isFull(): boolean {
-    return this.#all >= this.#parameters.connections;
+  get isNoted(): boolean {
+    return this.notedUntilMs === this.restsUntilMs;
   }
 
-  enter(lane: string): void {
-    this.#open.set(lane, (this.#open.get(lane) ?? 0) + 1);
-    this.#all += 1;
+  /** Only mail for this domain goes by it. */
+  get domain(): string | undefined {
+    return this.health === undefined || this.isDirect ? this.key.split(" ").at(-1) : undefined;
   }
 
-  leave(lane: string): void {
-    const left = (this.#open.get(lane) ?? 1) - 1;
-    if (left > 0) this.#open.set(lane, left);
-    else this.#open.delete(lane);
-    this.#all -= 1;
+  get isDead(): boolean {
+    return this.failures > 0;
   }
 
-  wayTo(domain: string): Way {
-    return { fixed: this.#routes.fixed(domain), requireTls: this.#requireTls.has(domain) };
+  mayBegin(nowMs: number): boolean {
+    if (this.due.size === 0 || nowMs < this.restsUntilMs) return false;
+    // Of a place that was dead one message finds out whether it still is.
+    return this.open < (this.isDead ? 1 : Math.floor(this.#limit));
   }
 
-  /** Jobs that fit into the limits now, for items in their order; the rest stays where it is. */
-  plan(items: readonly QueueItem[]): readonly Job[] {
-    const lanes = Map.groupBy(items, (item) => this.#laneOf(item));
-    const jobs: Job[] = [];
-    let free = this.#parameters.connections - this.#all;
-    for (const [lane, waiting] of lanes) {
-      const ours = this.#parameters.connectionsPerDomain - (this.#open.get(lane) ?? 0);
-      const slots = Math.min(free, ours);
-      if (slots <= 0) continue;
-      const letters = lettersOf(waiting, this.#parameters.recipientsPerMessage);
-      // Spread over the free connections: one slow server then holds up as little as can be.
-      const share = Math.ceil(letters.length / slots);
-      const size = Math.min(share, this.#parameters.messagesPerSession);
-      for (let at = 0, used = 0; at < letters.length && used < slots; at += size, used += 1) {
-        jobs.push({ lane, letters: letters.slice(at, at + size) });
-        free -= 1;
-      }
+  /** Messages that may begin now. */
+  allowance(nowMs: number): number {
+    const { messagesPerMinute } = this.connector;
+    if (messagesPerMinute === 0) return Number.POSITIVE_INFINITY;
+    while ((this.#begun[0] ?? nowMs) <= nowMs - minuteMs) this.#begun.shift();
+    return messagesPerMinute - this.#begun.length;
+  }
+
+  began(messages: number, nowMs: number): void {
+    if (this.connector.messagesPerMinute === 0) return;
+    for (let count = 0; count < messages; count += 1) this.#begun.push(nowMs);
+    const first = this.#begun[0];
+    if (first === undefined || this.allowance(nowMs) > 0) return;
+    this.rest(first + minuteMs, "as many messages as its connector allows went in this minute");
+  }
+
+  rest(untilMs: number, why: string): void {
+    if (untilMs <= this.restsUntilMs) return;
+    this.restsUntilMs = untilMs;
+    this.why = why;
+  }
+
+  /** One more connection when all of them went well, half as many when the place is crowded. */
+  ended({ opened, isCrowded }: { opened: boolean; isCrowded: boolean }, nowMs: number): void {
+    if (isCrowded) {
+      this.#limit = Math.max(1, this.#limit / 2);
+      this.rest(nowMs + crowdedMs, "the server said that it has too many connections");
+    } else if (opened) {
+      this.#limit = Math.min(this.connector.connections, this.#limit + 1 / Math.floor(this.#limit));
     }
-    return jobs;
   }
 
-  #laneOf({ recipient }: QueueItem): string {
-    const domain = recipient.slice(recipient.lastIndexOf("@") + 1);
-    const { fixed, requireTls } = this.wayTo(domain);
-    const place = fixed === undefined ? domain : `${fixed.host}:${fixed.port}`;
-    return requireTls ? `${place} tls` : place;
+  listened(): void {
+    this.failures = 0;
+    this.last = undefined;
   }
 }
 
-function lettersOf(items: readonly QueueItem[], maxRecipients: number): Letter[] {
+/** Items of one message together, as many as one transaction may have. */
+export function lettersOf(items: readonly QueueItem[], maxRecipients: number): Letter[] {
   const letters: Letter[] = [];
   for (const ofMessage of Map.groupBy(items, ({ message }) => message).values()) {
     for (let at = 0; at < ofMessage.length; at += maxRecipients) {

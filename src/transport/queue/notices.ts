@@ -22,6 +22,8 @@ export interface NoticeDeps {
   readonly messages: Pick<Messages, "read" | "sizeBytes">;
   readonly reportingHost: string;
   readonly giveUpS: number;
+  /** Told instead of a sender who did not prove to be it. */
+  readonly postmaster: string;
 }
 
 /** Our limits on what comes back of a message. */
@@ -35,8 +37,13 @@ const actions: Readonly<Record<NoticeKind, DsnAction>> = {
 };
 
 /** A null reverse path never gets a notice: that is what stops them from going round for ever. */
-export function isWanted({ reversePath, wishes }: QueueItem, kind: NoticeKind): boolean {
+export function isWanted(
+  { reversePath, wishes, unprovenSender }: QueueItem,
+  kind: NoticeKind,
+): boolean {
   if (reversePath === "") return false;
+  // Nobody may make us write to a third person. Our postmaster learns of what is lost, and of no more.
+  if (unprovenSender === true) return kind === "failure";
   // RFC 3461 §4.1: without NOTIFY, failures and by our choice delays.
   return wishes.notify === undefined ? kind !== "success" : wishes.notify.includes(kind);
 }
@@ -45,18 +52,21 @@ export async function noticeFor(
   item: QueueItem,
   attempt: Attempt,
   kind: NoticeKind,
-  { messages, reportingHost, giveUpS }: NoticeDeps,
+  { messages, reportingHost, giveUpS, postmaster }: NoticeDeps,
 ): Promise<Notice> {
   const id = createHash("sha256").update(`${item.id}\0${kind}`).digest("hex").slice(0, 32);
   const sizeBytes = (await messages.sizeBytes(item.message)) ?? item.sizeBytes;
-  const whole = item.dsnReturn === "full" && sizeBytes <= maxWholeBytes && kind === "failure";
+  // RFC 8689 §5: what had to be protected does not come back whole.
+  const mayBeWhole = item.dsnReturn === "full" && item.requireTls !== true;
+  const whole = mayBeWhole && sizeBytes <= maxWholeBytes && kind === "failure";
+  const to = item.unprovenSender === true ? postmaster : item.reversePath;
   const start = await messages.read(item.message, 0, whole ? sizeBytes : maxHeaderBytes);
   const { text } = attempt.reply;
   const words = typeof text === "string" ? text : text.join(" ");
   const isSmtp = attempt.unanswered !== true;
   const content = formatDsn({
     reportingHost,
-    to: item.reversePath,
+    to,
     id,
     madeAtMs: attempt.atMs + attempt.durationMs,
     arrivedAtMs: item.queuedAtMs,
@@ -77,7 +87,7 @@ export async function noticeFor(
     original: whole ? start : headerOf(start),
     originalIsWhole: whole,
   });
-  return { id, kind, to: item.reversePath, item, content };
+  return { id, kind, to, item, content };
 }
 
 /** Up to the blank line; a header section longer than we read ends with its last whole line. */

@@ -1,23 +1,11 @@
-/** What an administrator may set about mail that leaves. */
+/** What an administrator may set about mail that leaves, whatever its connector. */
 
 import type { Values } from "#base/parameters";
 
 export const queueParameters = {
-  routes: {
-    default: [],
-    doc: "Fixed ways, each 'domain=host:port'; '.example.net' means every name below it.",
-  },
-  smartHost: {
-    default: "",
-    doc: "Host and port that takes all mail without a route of its own; empty: the MX decides.",
-  },
-  requireTls: {
-    default: [],
-    doc: "Domains to which mail goes over verified TLS or not at all.",
-  },
   privateNetworks: {
     default: false,
-    doc: "Let MX records of others lead to private addresses; routes always may.",
+    doc: "Let MX records of others lead to private addresses; a connector's hosts always may.",
   },
   connections: {
     default: 50,
@@ -26,26 +14,12 @@ export const queueParameters = {
     max: 10_000,
     doc: "Connections at the same time; raise when the queue grows though servers answer fast.",
   },
-  connectionsPerDomain: {
-    default: 4,
-    unit: "count",
-    min: 1,
-    max: 1_000,
-    doc: "Connections to one domain at the same time; lower when servers complain.",
-  },
   recipientsPerMessage: {
     default: 100,
     unit: "count",
     min: 1,
     max: 1_000,
     doc: "Recipients in one transaction (RFC 5321 §4.5.3.1.8 lets servers refuse more than 100).",
-  },
-  messagesPerSession: {
-    default: 20,
-    unit: "count",
-    min: 1,
-    max: 1_000,
-    doc: "Messages over one connection.",
   },
   dialS: { default: 30, unit: "s", min: 1, max: 600, doc: "Wait for a connection." },
   firstRetryS: {
@@ -75,6 +49,20 @@ export const queueParameters = {
     min: 0,
     max: 2_592_000,
     doc: "Age at which the sender is told that the message waits; 0: never.",
+  },
+  probeS: {
+    default: 30,
+    unit: "s",
+    min: 1,
+    max: 3_600,
+    doc: "Wait before a connector's host that did not answer is tried again, with one message; each later wait is twice as long, up to ten minutes.",
+  },
+  directAfter: {
+    default: 3,
+    unit: "count",
+    min: 1,
+    max: 100,
+    doc: "Attempts in a row at which none of a connector's hosts answers, after which mail goes direct where whenDown says so.",
   },
 } as const;
 

@@ -1,18 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Unavailable } from "#base/errors";
+import { Full, Unavailable } from "#base/errors";
 import type { QueueItem } from "#model/queue";
 import { createQueue, type QueueDeps } from "#transport/queue";
 import { settle } from "../../../tests/kit/fake-clock.ts";
-import { house, message, run } from "../../../tests/kit/outbound.ts";
+import {
+  house,
+  message,
+  plainConnector,
+  run,
+  smartConnector,
+} from "../../../tests/kit/outbound.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
 
-const route = { parameters: { routes: ["sink.test=192.0.2.1:2626", ".far.test=192.0.2.1:2626"] } };
+const smart = smartConnector(["192.0.2.1:2626"]);
+const route = { ways: { "sink.test": smart, "x.far.test": smart } };
 
 describe("createQueue()", () => {
-  test("delivers by a fixed route, recipients of one message together", async () => {
+  test("delivers by a connector's host, recipients of one message together", async () => {
     const at = house({ "192.0.2.1:2626": {} }, route);
     at.store.add("q1", "b@sink.test", at.clock.nowMs());
     at.store.add("q2", "c@x.far.test", at.clock.nowMs());
@@ -27,15 +34,30 @@ describe("createQueue()", () => {
     assert.deepEqual(mails[0]?.octets, message);
     const last = at.store.items.get("q1")?.last;
     assert.equal(last?.remote, "192.0.2.1:2626");
+    assert.equal(last?.connector, "smart");
     assert.equal(last?.reply.code, 250);
     await at.queue.stop();
   });
 
-  test("takes what comes while it runs when it is woken", async () => {
+  test("goes on with DATA where CHUNKING is offered and BDAT unknown", async () => {
+    const answer = (line: string, session: number): string | undefined =>
+      line === "." && session === 1 ? "502 5.5.1 what?" : undefined;
+    const at = house({ "192.0.2.1:2626": { extensions: ["CHUNKING"], answer } }, route);
+    at.store.add("q1", "b@sink.test", at.clock.nowMs());
+    await run(at);
+    assert.deepEqual(at.store.log, ["q1 deferred"]);
+    assert.match(String(at.store.items.get("q1")?.last?.reply.text), /answered 502 to BDAT/);
+    await run(at, 10 * minute);
+    const sink = at.sinks.get("192.0.2.1:2626");
+    assert.deepEqual(at.store.log, ["q1 deferred", "q1 delivered"]);
+    assert.deepEqual([sink?.mails.length, sink?.lines.includes("DATA")], [1, true]);
+    await at.queue.stop();
+  });
+
+  test("takes what comes while it runs, and nothing after it was stopped", async () => {
     const at = house({ "192.0.2.1:2626": {} }, route);
     await run(at);
     at.store.add("q1", "b@sink.test", at.clock.nowMs());
-    at.queue.wake();
     for (let count = 0; count < 10; count += 1) await settle();
     assert.deepEqual(at.store.log, ["q1 delivered"]);
     await at.queue.stop();
@@ -181,11 +203,53 @@ describe("createQueue()", () => {
     await at.queue.stop();
   });
 
+  test("a notice that cannot ever be made does not hinder the next", async () => {
+    let isFull = true;
+    const kept: string[] = [];
+    const notice: QueueDeps["notice"] = async ({ id, item }) => {
+      if (item.id === "q1") throw new Error("its message cannot be read");
+      if (isFull) throw new Unavailable("full");
+      kept.push(id);
+    };
+    const at = house({}, { deps: { notice } });
+    for (const id of ["q1", "q2"]) at.store.add(id, "b@nowhere.test", at.clock.nowMs());
+    await run(at);
+    isFull = false;
+    await at.clock.advance(2 * minute);
+    assert.equal(kept.length, 1);
+    await at.queue.stop();
+  });
+
+  test("begins nothing while it cannot record, and records it all once it can", async () => {
+    const at = house({ "192.0.2.1:2626": {} }, { ways: { "*": smart } });
+    const { attempted } = at.store;
+    at.store.attempted = async () => {
+      throw new Full("disk");
+    };
+    for (let nth = 0; nth < 200; nth += 1) {
+      at.store.add(`q${nth}`, `b@d${nth}.test`, at.clock.nowMs(), { message: `m${nth}` });
+    }
+    await run(at);
+    const sink = at.sinks.get("192.0.2.1:2626");
+    const sent = sink?.mails.length ?? 0;
+    assert.ok(sent <= 2 * smart.connections * 8, `${sent} sent without a record`);
+    await at.clock.advance(10 * minute);
+    await settle(40);
+    assert.equal(sink?.mails.length, sent);
+    at.store.attempted = attempted;
+    await at.clock.advance(2 * minute);
+    for (let count = 0; count < 500 && at.store.log.length < 200; count += 1) await settle();
+    assert.equal(at.store.log.filter((line) => line.endsWith(" delivered")).length, 200);
+    assert.equal(sink?.mails.length, 200);
+    await at.queue.stop();
+  });
+
   test("keeps to its limits: connections in all and for each domain, pages of the queue", async () => {
-    const parameters = { connections: 3, connectionsPerDomain: 2, messagesPerSession: 5 };
+    const parameters = { connections: 3 };
+    const ways = { "*": { ...plainConnector, connections: 2, messagesPerSession: 5 } };
     const zone: Record<string, object[]> = {};
     for (const domain of ["a.test", "b.test"]) zone[`${domain} A`] = [{ address: "198.51.100.7" }];
-    const at = house({ "198.51.100.7": {} }, { zone, parameters });
+    const at = house({ "198.51.100.7": {} }, { zone, parameters, ways });
     for (let count = 0; count < 1500; count += 1) {
       const domain = count < 1400 ? "a.test" : "b.test";
       at.store.add(`q${count}`, `u@${domain}`, at.clock.nowMs(), { message: `m${count}` });
@@ -195,7 +259,7 @@ describe("createQueue()", () => {
     assert.equal(at.store.log.filter((line) => line.endsWith(" delivered")).length, 1500);
     const most = at.sinks.get("198.51.100.7")?.mostOpen ?? 99;
     assert.ok(most <= 2 * 3, `${most} at once`); // ours are gone a turn before theirs
-    assert.ok(at.store.largestPage <= 4096);
+    assert.ok(at.store.reads <= 1500 + 20, `${at.store.reads} items were read`);
     await at.queue.stop();
   });
 

@@ -1,52 +1,29 @@
-/** The queue's engine: picks what is due, keeps to the limits, records outcomes, tells senders. */
+/** The queue's engine: begins what is due, runs it, and looks after what waits too long. */
 
 import type { Duplex } from "node:stream";
-import type { Clock, Timer } from "#base/clock";
-import type { Resolver } from "#base/dns";
-import type { Log } from "#base/log";
-import type { Registry } from "#base/measures";
-import type { Endpoint, Net } from "#base/net";
-import type { Random } from "#base/random";
-import type { Messages, QueueStore } from "#contracts/store";
-import type { Attempt, QueueItem, QueueItemId } from "#model/queue";
-import type { Timeouts } from "#transport/smtp-client";
-import { type AttemptDeps, attemptLetters, type Letter } from "./attempt.ts";
+import { sleep, type Timer } from "#base/clock";
+import type { QueueItem, QueueItemId } from "#model/queue";
+import {
+  type AttemptDeps,
+  attemptLetters,
+  type Batch,
+  type Letter,
+  type Report,
+} from "./attempt.ts";
 import { type QueueEvents, queueEvents } from "./events.ts";
-import { Lanes } from "./lanes.ts";
-import { isWanted, type Notice, type NoticeKind, noticeFor } from "./notices.ts";
-import type { QueueParameters } from "./parameters.ts";
-import { type Route, Routes, routeByMx, routeTo } from "./routes.ts";
-import { nextAttemptAt } from "./schedule.ts";
-
-export interface QueueDeps {
-  readonly store: QueueStore;
-  readonly messages: Pick<Messages, "read" | "stream" | "sizeBytes">;
-  readonly resolver: Pick<Resolver, "query">;
-  /** Through the edge; rejects when nothing answers. */
-  readonly dial: Net["dial"];
-  /** Commits the notice as a message of its own. */
-  readonly notice: (notice: Notice) => Promise<void>;
-  /** Told after each recorded attempt: measures. */
-  readonly attempted?: (item: QueueItem, attempt: Attempt) => void;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly registry: Registry;
-  readonly parameters: QueueParameters;
-  readonly timeouts: Timeouts;
-  /** Our name in EHLO and in notices. */
-  readonly heloName: string;
-  /** Names of our own MX hosts: mail never goes there. */
-  readonly ourNames: readonly string[];
-  /** Trust anchors for verified TLS, PEM; absent: those of Node. */
-  readonly trust?: readonly string[];
-}
+import { type Host, type Hosts, hostsByMx, hostsOf } from "./hosts.ts";
+import { Outcomes } from "./outcomes.ts";
+import { domainOf, type Job, Planner } from "./planner.ts";
+import type { QueueDeps } from "./ports.ts";
+import { type Errand, IdleSessions, type Opening, type SessionDeps } from "./sessions.ts";
+import { Suspects } from "./suspects.ts";
 
 export interface Queue {
-  /** @throws Misconfigured when a route cannot be read */
   start(): Promise<void>;
-  /** Something new may be due. Cheap: call it after every commit that queued. */
+  /** Something may have changed: a way out is open again. New items are noticed by themselves. */
   wake(): void;
+  /** Why an item is not under way just now, in a sentence. */
+  explain(item: QueueItem): string;
   /** Takes nothing new; attempts that still run after the grace are broken off. */
   stop(graceMs?: number): Promise<void>;
 }
@@ -55,237 +32,265 @@ export function createQueue(deps: QueueDeps): Queue {
   return new Engine(deps);
 }
 
-/** Items asked for at once; more only when all of these are busy or blocked. */
-const firstPage = 256;
-const lastPage = 4096;
-/** At least this often the store is asked, whatever it said before. */
+/** At least this often what waits for long is looked at. */
 const longestSleepMs = 60_000;
-/** Notices that could not be committed and wait for the next turn: our limit. */
-const maxUnsent = 1000;
-/** How old an outcome may be whose notice a crash may have swallowed. */
-const recoveryMs = 86_400_000;
+const lookMs = 500;
 
 class Engine implements Queue {
   readonly #deps: QueueDeps;
   readonly #events: QueueEvents;
-  readonly #lanes: Lanes;
+  readonly #planner: Planner;
+  readonly #outcomes: Outcomes;
+  readonly #idle: IdleSessions;
   readonly #inFlight = new Set<QueueItemId>();
   readonly #jobs = new Set<Promise<void>>();
   readonly #streams = new Set<Duplex>();
-  readonly #unsent = new Map<string, () => Promise<void>>();
+  readonly #withoutChunking = new Set<string>();
+  #unwatch: () => void = () => {};
   #timer: Timer | undefined;
-  #isPumping = false;
+  #pumping: Promise<void> | undefined;
   #isWoken = false;
   #isStopped = true;
+  #sweepAtMs = 0;
 
   constructor(deps: QueueDeps) {
-    const { parameters } = deps;
     this.#deps = deps;
     this.#events = queueEvents(deps.log, deps.registry);
-    this.#lanes = new Lanes(parameters, new Routes(parameters.routes, parameters.smartHost));
+    const shared = { ...deps, inFlight: this.#inFlight };
+    this.#planner = new Planner(shared);
+    this.#outcomes = new Outcomes({ ...shared, planner: this.#planner, events: this.#events });
+    this.#idle = new IdleSessions(this.#sessionDeps);
+  }
+
+  get #sessionDeps(): SessionDeps {
+    return { ...this.#deps, streams: this.#streams, withoutChunking: this.#withoutChunking };
   }
 
   async start(): Promise<void> {
+    const { store, flight } = this.#deps;
     this.#isStopped = false;
-    await this.#recoverNotices();
+    const suspects = new Suspects({ ...this.#deps, events: this.#events });
+    await suspects.setAside();
+    for (const item of suspects.items) this.#inFlight.add(item.id);
+    this.#unwatch = store.watch((waiting) => {
+      this.#planner.waits(waiting);
+      this.wake();
+    });
+    await this.#planner.load();
+    await this.#outcomes.recoverNotices();
+    if (flight !== undefined) this.#track(this.#trySuspects(suspects.letters));
     this.wake();
   }
 
   wake(): void {
     this.#isWoken = true;
-    if (!this.#isPumping && !this.#isStopped) void this.#pump();
+    if (this.#isStopped) return;
+    this.#pumping ??= this.#pump();
+  }
+
+  explain(item: QueueItem): string {
+    if (item.state === "held") return `held by ${item.heldBy ?? "somebody"}`;
+    return item.state === "waiting" ? this.#planner.explain(item) : `it is ${item.state}`;
   }
 
   async stop(graceMs = 10_000): Promise<void> {
     this.#isStopped = true;
+    this.#unwatch();
     this.#timer?.cancel();
     const grace = this.#deps.clock.after(graceMs, () => {
       for (const stream of this.#streams) stream.destroy();
     });
-    await Promise.allSettled(this.#jobs);
+    await this.#pumping;
+    await Promise.allSettled([...this.#jobs, this.#idle.close()]);
+    await this.#idle.close();
     grace.cancel();
   }
 
   async #pump(): Promise<void> {
-    this.#isPumping = true;
-    let sleepMs = longestSleepMs;
     try {
       while (this.#isWoken && !this.#isStopped) {
         this.#isWoken = false;
-        await this.#retryNotices();
-        await this.#startDue();
+        this.#planner.turn(this.#deps.clock.nowMs());
+        await this.#beginDue();
+        await this.#sweep();
       }
-      const next = await this.#deps.store.nextDueAtMs();
-      // What is due but blocked comes up again when a job ends; the second is for the rest.
-      const waitMs = (next ?? Number.POSITIVE_INFINITY) - this.#deps.clock.nowMs();
-      sleepMs = Math.min(longestSleepMs, Math.max(1000, waitMs));
       this.#events.counted(await this.#deps.store.counts());
     } catch (error) {
       this.#events.troubled("reading the queue", error);
     }
-    this.#isPumping = false;
+    this.#pumping = undefined;
     if (this.#isStopped) return;
-    if (this.#isWoken) return void this.#pump();
+    if (this.#isWoken) return this.wake();
     this.#timer?.cancel();
-    this.#timer = this.#deps.clock.after(sleepMs, () => this.wake());
+    const nowMs = this.#deps.clock.nowMs();
+    const nextMs = Math.min(this.#planner.nextAtMs, this.#sweepAtMs, nowMs + longestSleepMs);
+    this.#timer = this.#deps.clock.after(Math.max(0, nextMs - nowMs), () => this.wake());
   }
 
-  async #startDue(): Promise<void> {
-    for (let page = firstPage; page <= lastPage; page *= 4) {
-      if (this.#lanes.isFull) return;
-      const due = await this.#deps.store.due(this.#deps.clock.nowMs(), page);
-      if (this.#isStopped) return;
-      const free = due.filter(({ id }) => !this.#inFlight.has(id));
-      const jobs = this.#lanes.plan(free);
-      for (const { lane, letters } of jobs) this.#startJob(lane, letters);
-      if (due.length < page) return;
+  async #beginDue(): Promise<void> {
+    while (!this.#isStopped && this.#jobs.size < this.#deps.parameters.connections) {
+      if (this.#outcomes.isFull) return;
+      const job = await this.#planner.next();
+      if (job === undefined) return;
+      this.#track(this.#run(job));
     }
   }
 
-  #startJob(lane: string, letters: readonly Letter[]): void {
-    for (const { id } of letters.flat()) this.#inFlight.add(id);
-    this.#lanes.enter(lane);
-    const job = this.#run(letters)
+  async #sweep(): Promise<void> {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs < this.#sweepAtMs) return;
+    const wasFull = this.#outcomes.isFull;
+    await this.#outcomes.retryRecords();
+    if (wasFull && !this.#outcomes.isFull) this.#isWoken = true;
+    await this.#outcomes.retryNotices();
+    const isMore = await this.#outcomes.sweep();
+    this.#sweepAtMs = isMore ? nowMs + 1 : nowMs + longestSleepMs;
+  }
+
+  #track(work: Promise<void>): void {
+    const job = work
       .catch((error: unknown) => this.#events.troubled("an attempt", error))
       .finally(() => {
-        this.#lanes.leave(lane);
         this.#jobs.delete(job);
         this.wake();
       });
     this.#jobs.add(job);
   }
 
-  async #run(letters: readonly Letter[]): Promise<void> {
-    const { clock } = this.#deps;
-    const domain = domainOf(letters[0]?.[0]);
-    const [startMs, startTick] = [clock.nowMs(), clock.tickMs()];
-    const { fixed, requireTls } = this.#lanes.wayTo(domain);
-    const route = await this.#routeOf(domain, fixed);
-    if (route.ok) {
-      return attemptLetters(letters, route.candidates, this.#attemptDeps(requireTls));
+  /** Alone, one after the other: only then does another death say which of them it was. */
+  async #trySuspects(letters: readonly Letter[]): Promise<void> {
+    for (const letter of letters) {
+      await this.#untilOut(domainOf(letter[0]));
+      const job = this.#isStopped ? undefined : this.#planner.single(letter);
+      // What was tried is free again by itself, once it is recorded what became of it.
+      if (job === undefined) for (const { id } of letter) this.#inFlight.delete(id);
+      else
+        await this.#run(job).catch((error: unknown) => this.#events.troubled("an attempt", error));
+      const [first] = letter;
+      if (first !== undefined) {
+        const dueAtMs = this.#deps.clock.nowMs();
+        this.#planner.waits({ domain: domainOf(first), dueAtMs });
+      }
     }
-    const attempt: Attempt = {
-      atMs: startMs,
-      durationMs: Math.round(clock.tickMs() - startTick),
-      outcome: route.reply.code >= 500 ? "failed" : "deferred",
-      remote: domain,
-      reply: route.reply,
-      unanswered: true,
+  }
+
+  /** A start comes before its link: what is to be tried alone waits for that. */
+  async #untilOut(domain: string): Promise<void> {
+    const { clock, wayTo, outage } = this.#deps;
+    for (let waitedMs = 0; waitedMs < longestSleepMs && !this.#isStopped; waitedMs += lookMs) {
+      const { via } = wayTo(domain, clock.nowMs()).connector;
+      if (outage?.(via) === undefined) return;
+      await sleep(clock, lookMs);
+    }
+  }
+
+  async #run(job: Job): Promise<void> {
+    let report: Report = { opened: false, isCrowded: false };
+    let isDead = false;
+    try {
+      for (const [care, letters] of Map.groupBy(job.letters, careOf)) {
+        const one = await this.#attempt(job, care, letters);
+        // What REQUIRETLS cannot get there, or trouble of ours, says nothing of the place.
+        const isOfPlace = care !== "require" && job.byMx && one.isOurs !== true;
+        isDead ||= isOfPlace && one.last !== undefined && one.last.reply.code < 500;
+        report = { ...report, ...one, opened: report.opened || one.opened };
+      }
+    } finally {
+      if (job.plan?.isProbe) job.lane.health?.unprobe(job.plan.hosts);
+      const isOut = this.#deps.outage?.(job.lane.connector.via) !== undefined;
+      await this.#planner.ended(job, report, isDead && !isOut);
+    }
+  }
+
+  async #attempt(job: Job, care: Errand["care"], letters: readonly Letter[]): Promise<Report> {
+    const { lane, plan, byMx } = job;
+    const key = `${lane.key} ${care}`;
+    const domain = domainOf(letters[0]?.[0]);
+    const errand: Errand = { domain, connector: lane.connector, care };
+    const idle = await this.#idle.take(key, errand);
+    if (idle === undefined) await this.#makeRoom();
+    const direct = { errand, hosts: () => this.#hostsByMx(errand) };
+    const { connector } =
+      plan === undefined ? lane : this.#deps.wayTo(domain, this.#deps.clock.nowMs());
+    const probing = plan && {
+      errand: { ...errand, connector },
+      hosts: () => this.#hostsOf(job, { ...errand, connector }),
+      ...(byMx && { otherwise: direct }),
     };
-    for (const item of letters.flat()) await this.#record(item, attempt, false);
+    const batch: Batch = { letters, ...(probing ?? direct), ...(idle && { idle }) };
+    const report = await attemptLetters(batch, this.#attemptDeps(job));
+    if (report.held !== undefined) {
+      if (this.#isStopped) await report.held.session.quit();
+      else this.#idle.keep(key, report.held);
+    }
+    return report;
+  }
+
+  async #makeRoom(): Promise<void> {
+    const most = this.#deps.parameters.connections;
+    while (this.#idle.count > 0 && this.#jobs.size + this.#idle.count > most) {
+      await this.#idle.dropOldest();
+    }
   }
 
   /** Whatever went wrong before anything was sent: the items wait, rather than stay in flight. */
-  async #routeOf(domain: string, fixed: Endpoint | undefined): Promise<Route> {
-    const deps = { ...this.#deps, privateNetworks: this.#deps.parameters.privateNetworks };
+  async #hostsByMx({ domain, connector }: Errand): Promise<Hosts> {
     try {
-      return await (fixed ? routeTo(fixed, deps) : routeByMx(domain, deps));
+      return await hostsByMx(domain, this.#hostDeps(connector.sourceAddress));
     } catch (error) {
-      this.#events.troubled("finding the way", error);
-      const text = `the way to ${domain} cannot be found now`;
-      return { ok: false, reply: { code: 451, status: "4.3.0", text } };
+      return this.#noWay(domain, error);
     }
   }
 
-  #attemptDeps(requireTls: boolean): AttemptDeps {
-    const { dial, messages, clock, heloName, timeouts, parameters, trust } = this.#deps;
+  async #hostsOf({ plan, lane }: Job, { domain, connector }: Errand): Promise<Hosts> {
+    const wanted = plan?.hosts ?? [];
+    try {
+      const found = await hostsOf(wanted, connector.via, this.#hostDeps(connector.sourceAddress));
+      const names = new Set(found.ok ? found.hosts.map(({ name }) => name) : []);
+      for (const { host, port } of wanted) {
+        if (!names.has(host) && this.#deps.outage?.(connector.via) === undefined) {
+          lane.health?.failed(host, port, this.#deps.clock.nowMs());
+        }
+      }
+      return found;
+    } catch (error) {
+      return this.#noWay(domain, error);
+    }
+  }
+
+  #noWay(domain: string, error: unknown): Hosts {
+    this.#events.troubled("finding the way", error);
+    const text = `the way to ${domain} cannot be found now`;
+    return { ok: false, reply: { code: 451, status: "4.3.0", text } };
+  }
+
+  #hostDeps(from: string | undefined) {
+    const { resolver, random, ourNames, parameters } = this.#deps;
+    const { privateNetworks } = parameters;
+    const family = from === undefined ? {} : { family: from.includes(":") ? 6 : 4 };
+    return { resolver, random, ourNames, privateNetworks, ...family };
+  }
+
+  #attemptDeps({ lane }: Job): AttemptDeps {
     return {
-      ...{ dial, messages, clock, heloName, timeouts, requireTls },
-      ...(trust && { trust }),
-      dialMs: parameters.dialS * 1000,
-      streams: this.#streams,
-      done: (item, attempt, reported) => this.#record(item, attempt, reported),
+      ...this.#deps,
+      ...this.#sessionDeps,
+      done: (item, attempt, reported) => this.#outcomes.record(item, attempt, reported),
+      untried: (item) => void this.#inFlight.delete(item.id),
+      isOut: () => this.#deps.outage?.(lane.connector.via) !== undefined,
+      answered: (host, opening) => this.#heard(lane.health, host, opening),
     };
   }
 
-  /** Durable first; only then is anybody told, and only then may the item be tried again. */
-  async #record(item: QueueItem, tried: Attempt, reported: boolean): Promise<void> {
-    const { store, clock, random, parameters } = this.#deps;
-    const isDeferred = tried.outcome === "deferred";
-    const next = isDeferred ? nextAttemptAt(item, clock.nowMs(), random, parameters) : undefined;
-    const attempt = isDeferred && next === undefined ? givenUp(tried) : tried;
-    try {
-      await store.attempted(item.id, attempt, next);
-    } catch (error) {
-      // It stays in flight: to try what may have been delivered would make a second copy.
-      this.#events.troubled("recording an attempt", error, item);
-      return;
-    }
-    this.#inFlight.delete(item.id);
-    this.#events.attempted(item, domainOf(item), attempt);
-    this.#deps.attempted?.(item, attempt);
-    await this.#tell(item, attempt, reported);
-  }
-
-  async #tell(item: QueueItem, attempt: Attempt, reported: boolean): Promise<void> {
-    if (attempt.outcome === "failed") return this.#notify(item, attempt, "failure");
-    if (attempt.outcome === "delivered") {
-      // RFC 3461 §5.2.2: where the next server knows DSN, the confirmation is its business.
-      return reported ? undefined : this.#notify(item, attempt, "success");
-    }
-    const { clock, parameters, store } = this.#deps;
-    const isLate = clock.nowMs() - item.queuedAtMs >= parameters.delayNoticeS * 1000;
-    if (parameters.delayNoticeS === 0 || !isLate || item.delayNotifiedAtMs !== undefined) return;
-    await this.#notify(item, attempt, "delay", () => store.delayNotified(item.id, clock.nowMs()));
-  }
-
-  async #notify(
-    item: QueueItem,
-    attempt: Attempt,
-    kind: NoticeKind,
-    then?: () => Promise<void>,
-  ): Promise<void> {
-    if (!isWanted(item, kind)) return;
-    const { messages, heloName, parameters } = this.#deps;
-    const send = async (): Promise<void> => {
-      const deps = { messages, reportingHost: heloName, giveUpS: parameters.giveUpS };
-      await this.#deps.notice(await noticeFor(item, attempt, kind, deps));
-      await then?.();
-      this.#events.notified(item, kind);
-    };
-    try {
-      await send();
-    } catch (error) {
-      this.#events.troubled("a notice", error, item);
-      if (this.#unsent.size < maxUnsent) this.#unsent.set(`${item.id}\0${kind}`, send);
-    }
-  }
-
-  async #retryNotices(): Promise<void> {
-    for (const [key, send] of this.#unsent) {
-      try {
-        await send();
-        this.#unsent.delete(key);
-      } catch {
-        return; // what hinders one hinders all; the next turn tries again
-      }
-    }
-  }
-
-  /** A crash between an outcome and its notice: ids are fixed, so a second commit does nothing. */
-  async #recoverNotices(): Promise<void> {
-    const { store, clock } = this.#deps;
-    for (const item of await store.list({ state: "failed", limit: 1000 })) {
-      const { last } = item;
-      if (last !== undefined && clock.nowMs() - last.atMs < recoveryMs) {
-        await this.#notify(item, last, "failure");
-      }
-    }
+  #heard(health: Job["lane"]["health"], { name, port, viaMx }: Host, opening: Opening): void {
+    if (health === undefined || viaMx) return;
+    if (opening.ok || !opening.isDown) health.answered(name, port);
+    else if (opening.isOurs !== true) health.failed(name, port, this.#deps.clock.nowMs());
   }
 }
 
-function givenUp(attempt: Attempt): Attempt {
-  const { code, text } = attempt.reply;
-  const words = typeof text === "string" ? [text] : text;
-  const reply = {
-    code: 554,
-    status: "5.4.7",
-    text: [`given up after too long; the last answer was ${code}`, ...words],
-  };
-  return { ...attempt, outcome: "failed", reply };
-}
-
-function domainOf(item: QueueItem | undefined): string {
-  const recipient = item?.recipient ?? "";
-  return recipient.slice(recipient.lastIndexOf("@") + 1);
+function careOf(letter: Letter): Errand["care"] {
+  const [first] = letter;
+  if (first?.requireTls === true) return "require";
+  return first?.tlsOptional === true ? "optional" : "usual";
 }

@@ -4,8 +4,17 @@ import type { Random } from "#base/random";
 import type { QueueItem } from "#model/queue";
 import type { QueueParameters } from "./parameters.ts";
 
+type Waits = Pick<QueueParameters, "firstRetryS" | "maxRetryS">;
+
 /** Share of a wait that chance adds or takes, so that what failed together is not tried together. */
 const jitter = 0.2;
+
+/** Milliseconds to wait after so many tries before this one. */
+export function waitMs(tries: number, random: Random, { firstRetryS, maxRetryS }: Waits): number {
+  const doubled = firstRetryS * 2 ** Math.min(tries, 30);
+  const spread = 1 + jitter * (2 * random.fraction() - 1);
+  return Math.round(Math.min(doubled, maxRetryS) * 1000 * spread);
+}
 
 /**
  * @param item as before the attempt that was just deferred
@@ -15,12 +24,10 @@ export function nextAttemptAt(
   item: Pick<QueueItem, "attempts" | "queuedAtMs">,
   nowMs: number,
   random: Random,
-  parameters: Pick<QueueParameters, "firstRetryS" | "maxRetryS" | "giveUpS">,
+  parameters: Waits & Pick<QueueParameters, "giveUpS">,
 ): number | undefined {
   const giveUpAtMs = item.queuedAtMs + parameters.giveUpS * 1000;
   if (nowMs >= giveUpAtMs) return undefined;
-  const doubled = parameters.firstRetryS * 2 ** Math.min(item.attempts, 30);
-  const waitMs = Math.min(doubled, parameters.maxRetryS) * 1000;
-  const spread = 1 + jitter * (2 * random.fraction() - 1);
-  return Math.min(Math.round(nowMs + waitMs * spread), giveUpAtMs); // the last try is at the end
+  // The last try is at the end.
+  return Math.min(nowMs + waitMs(item.attempts, random, parameters), giveUpAtMs);
 }

@@ -2,7 +2,7 @@
 
 import type { NewQueueItem, UidRanges } from "#contracts/store";
 import type { Account } from "#model/people";
-import type { Attempt } from "#model/queue";
+import type { Attempt, RecordedAttempt } from "#model/queue";
 import { account } from "../../../src/store/fixture.ts";
 import type { Opened, Opening } from "../model/compare.ts";
 
@@ -49,4 +49,12 @@ export function attemptOf(outcome: Attempt["outcome"], atMs: number): Attempt {
 
 export function idsOf(values: readonly { readonly id: string }[]): string[] {
   return values.map(({ id }) => id);
+}
+
+/** Numbers of records are the engine's own. */
+export function withoutRecord(tries: readonly RecordedAttempt[]): Attempt[] {
+  return tries.map((one) => {
+    const { record: _, ...attempt } = one;
+    return attempt;
+  });
 }

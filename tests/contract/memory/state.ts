@@ -5,7 +5,7 @@ import type { Clock } from "#base/clock";
 import type { Acceptance, Refusal, StagedContent } from "#contracts/store";
 import type { AccountId, MailboxId, MessageId } from "#model/mailbox";
 import type { Alias, Domain } from "#model/people";
-import type { QueueItem, QueueItemId } from "#model/queue";
+import type { Destination, QueueItem, QueueItemId, RecordedAttempt } from "#model/queue";
 import type { Hold } from "#model/retention";
 import type { TraceStep } from "#model/trace";
 import type { RetentionState, Withholding } from "./retention.ts";
@@ -27,6 +27,8 @@ export interface MemoryState extends RetentionState {
   /** In the order in which they came. */
   readonly messages: Map<MessageId, Kept>;
   readonly queue: Map<QueueItemId, QueueItem>;
+  readonly attempts: Map<QueueItemId, RecordedAttempt[]>;
+  readonly queueListeners: Set<(waiting: Destination) => void>;
   readonly staged: WeakMap<StagedContent, Buffer>;
   /** Accounts with the addresses that they have had mail with. */
   readonly contacts: Map<string, "heard" | "wrote">;
@@ -49,6 +51,8 @@ export function newState(clock: Clock): MemoryState {
     contacts: new Map(),
     messages,
     queue: new Map(),
+    attempts: new Map(),
+    queueListeners: new Set(),
     staged,
     rules: new Map(),
     holds,

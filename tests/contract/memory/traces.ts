@@ -22,7 +22,12 @@ export function traceStore(state: MemoryState): TraceStore {
       const summary = kept && summaryOf(state, kept);
       if (kept === undefined || summary === undefined) return undefined;
       const steps = [...firstSteps(state, kept), ...kept.steps];
-      return { ...summary, steps: steps.sort(by((step) => [step.atMs])) };
+      const connection = kept.accepted?.connection ?? kept.refused?.connection;
+      return {
+        ...summary,
+        ...(connection && { connection }),
+        steps: steps.sort(by((step) => [step.atMs])),
+      };
     },
   };
 }

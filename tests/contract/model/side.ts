@@ -2,6 +2,7 @@
 
 import type { Store } from "#contracts/store";
 import type { Change, MailboxId } from "#model/mailbox";
+import { withoutRecord } from "../examples/kit.ts";
 import { Labels } from "./labels.ts";
 import { type Act, accounts } from "./operations.ts";
 import { announce, modSeqAgo, perform } from "./perform.ts";
@@ -139,12 +140,33 @@ export class Side {
   async #lookIntoQueue(): Promise<unknown> {
     const { queue } = this.#store;
     const items = [];
-    for (const id of this.labels.all("item") as string[]) items.push(await queue.get(id));
+    for (const id of this.labels.all("item") as string[]) {
+      const tries = await queue.attempts(id);
+      // That the numbers rise is no engine's own business.
+      const rise = tries.every(
+        ({ record }, at) => at === 0 || record > (tries[at - 1]?.record ?? 0),
+      );
+      items.push([await queue.get(id), withoutRecord(tries), rise]);
+    }
+    const domains = await queue.destinations();
+    const due = [];
+    for (const { domain } of domains) {
+      const first = await queue.due(domain, 1000, 2);
+      due.push([
+        domain,
+        await queue.due(domain, 20, 1000),
+        first,
+        await queue.due(domain, 1000, 1000, first[1]),
+        await queue.nextDueAtMs(domain),
+      ]);
+    }
+    const old = await queue.waitingSince(4, 2);
     return {
       items,
-      due: await queue.due(20, 1000),
-      first: await queue.due(1000, 2),
-      next: await queue.nextDueAtMs(),
+      domains: { unordered: domains },
+      due: { unordered: due },
+      old,
+      older: await queue.waitingSince(4, 1000, old[1]),
       held: { unordered: await queue.list({ state: "held", limit: 1000 }) },
       there: { unordered: await queue.list({ domain: "to1.EXAMPLE", limit: 1000 }) },
       counts: await queue.counts(),

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { house, run, type Zone } from "../../../tests/kit/outbound.ts";
+import {
+  house,
+  plainConnector,
+  run,
+  smartConnector,
+  type Zone,
+} from "../../../tests/kit/outbound.ts";
 import type { SinkOptions } from "../../../tests/kit/smtp-sink.ts";
 
 describe("hosts of a domain (RFC 5321 §5.1)", () => {
@@ -29,20 +35,20 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     dialled: readonly string[],
     outcome: string,
   ])[] = [
-    ["two.test", { "198.51.100.1": {} }, ["198.51.100.1"], "delivered 2.0.0"],
+    ["two.test", { "198.51.100.1": {} }, ["2001:db8::1", "198.51.100.1"], "delivered 2.0.0"],
     [
       "two.test",
       { "198.51.100.2": {} },
-      ["198.51.100.1", "2001:db8::1", "198.51.100.2"],
+      ["2001:db8::1", "198.51.100.1", "198.51.100.2"],
       "delivered 2.0.0",
     ],
     [
       "two.test",
       { "198.51.100.1": { greeting: "554 5.3.2 away" }, "198.51.100.2": {} },
-      ["198.51.100.1", "2001:db8::1", "198.51.100.2"],
+      ["2001:db8::1", "198.51.100.1", "198.51.100.2"],
       "delivered 2.0.0",
     ],
-    ["two.test", {}, ["198.51.100.1", "2001:db8::1", "198.51.100.2"], "deferred 4.4.1"],
+    ["two.test", {}, ["2001:db8::1", "198.51.100.1", "198.51.100.2"], "deferred 4.4.1"],
     ["plain.test", { "198.51.100.2": {} }, ["198.51.100.2"], "delivered 2.0.0"],
     [
       "plain.test",
@@ -58,7 +64,7 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     ],
     ["null.test", {}, [], "failed 5.1.10"],
     ["loop.test", {}, [], "failed 5.4.6"],
-    ["backup.test", { "198.51.100.1": {} }, ["198.51.100.1"], "delivered 2.0.0"],
+    ["backup.test", { "198.51.100.1": {} }, ["2001:db8::1", "198.51.100.1"], "delivered 2.0.0"],
     ["gone.test", {}, [], "failed 5.1.2"],
     ["empty.test", {}, [], "failed 5.4.4"],
     ["inside.test", {}, [], "failed 5.4.4"],
@@ -87,7 +93,10 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     };
     const at = house(
       { "198.51.100.1": {}, "198.51.100.2": {} },
-      { zone: { ...equal, ...addresses }, parameters: { messagesPerSession: 1 } },
+      {
+        zone: { ...equal, ...addresses },
+        ways: { "*": { ...plainConnector, messagesPerSession: 1 } },
+      },
     );
     for (let count = 0; count < 20; count += 1) {
       at.store.add(`q${count}`, "b@eq.test", at.clock.nowMs(), { message: `m${count}` });
@@ -97,9 +106,12 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     await at.queue.stop();
   });
 
-  test("a smart host takes what has no route", async () => {
-    const parameters = { smartHost: "[2001:db8::25]:2525", routes: ["sink.test=192.0.2.1"] };
-    const at = house({ "2001:db8::25:2525": {}, "192.0.2.1": {} }, { parameters });
+  test("each connector goes to its own hosts", async () => {
+    const ways = {
+      "*": { ...smartConnector([]), hosts: [{ host: "2001:db8::25", port: 2525 }] },
+      "sink.test": { ...smartConnector(["192.0.2.1"]), name: "sink" },
+    };
+    const at = house({ "2001:db8::25:2525": {}, "192.0.2.1": {} }, { ways });
     at.store.add("q1", "b@any.test", at.clock.nowMs());
     at.store.add("q2", "b@sink.test", at.clock.nowMs());
     await run(at);
@@ -108,8 +120,9 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
   });
 
   test("mail that requires TLS waits rather than go in the clear (S6)", async () => {
-    const parameters = { requireTls: ["plain.test"] };
-    const at = house({ "198.51.100.2": {} }, { zone, parameters });
+    const tls = { ...plainConnector.tls, level: "required" } as const;
+    const ways = { "plain.test": { ...plainConnector, tls } };
+    const at = house({ "198.51.100.2": {} }, { zone, ways });
     at.store.add("q1", "b@plain.test", at.clock.nowMs());
     await run(at);
     const last = at.store.items.get("q1")?.last;
@@ -124,12 +137,7 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     at.store.add("q1", "b@two.test", at.clock.nowMs());
     await run(at);
     assert.deepEqual(at.store.log, ["q1 deferred"]);
-    assert.deepEqual(at.dialled, ["198.51.100.1"]);
+    assert.deepEqual(at.dialled, ["2001:db8::1", "198.51.100.1"]);
     await at.queue.stop();
-  });
-
-  test("refuses to start with a route that cannot be read", () => {
-    assert.throws(() => house({}, { parameters: { routes: ["nonsense"] } }), /cannot read route/);
-    assert.throws(() => house({}, { parameters: { smartHost: "x:99999" } }), /smart host/);
   });
 });
