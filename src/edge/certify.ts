@@ -83,13 +83,18 @@ export const doorTls: SecureContextOptions = {
 /** The keys of session tickets live as long as a context does (RFC 9325 §3.4). */
 export const contextLastsMs = 86_400_000;
 
-/** For servers that ask at each handshake; made anew each day, and when the certificate changes. */
+/**
+ * For servers that ask at each handshake; made anew each day, and when the certificate changes.
+ *
+ * @param more what differs from `doorTls`
+ */
 export function currentContext(
   certify: Pick<Certify, "secureContext" | "onChange">,
   clock: Clock,
+  more: SecureContextOptions = {},
 ): () => SecureContext {
   const make = () => ({
-    context: createSecureContext({ ...certify.secureContext(), ...doorTls }),
+    context: createSecureContext({ ...certify.secureContext(), ...doorTls, ...more }),
     untilMs: clock.tickMs() + contextLastsMs,
   });
   let made = make();
@@ -99,6 +104,32 @@ export function currentContext(
   return () => {
     if (clock.tickMs() >= made.untilMs) made = make();
     return made.context;
+  };
+}
+
+/** What may differ by client. */
+export interface TlsFloor {
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** As OpenSSL names them, in order of preference. */
+  readonly groups?: readonly string[];
+}
+
+/** One context for each floor that is in use, for doors that may ask for a client's certificate. */
+export function contextsByFloor(
+  certify: Pick<Certify, "secureContext" | "onChange">,
+  clock: Clock,
+): (floor: TlsFloor | undefined) => SecureContext {
+  const made = new Map<string, () => SecureContext>();
+  return (floor) => {
+    const more: SecureContextOptions = {
+      sessionIdContext: "postern", // OpenSSL wants one where certificates are asked for
+      ...(floor && { minVersion: floor.minVersion }),
+      ...(floor?.groups && { ecdhCurve: floor.groups.join(":") }),
+    };
+    const key = `${more.minVersion ?? ""} ${more.ecdhCurve ?? ""}`;
+    const current = made.get(key) ?? currentContext(certify, clock, more);
+    made.set(key, current);
+    return current();
   };
 }
 

@@ -95,7 +95,7 @@ describe("acceptLinks()", () => {
       const link = await linkAs(links, hub, "prompt", version);
       link.onStream((stream) => stream.answer({}));
       assert.equal(links.forKind("login")?.version, version);
-      assert.equal(links.forKind("certify") !== undefined, carries);
+      assert.equal(links.forKind("recipient") !== undefined, carries);
       const gone = links.forKind("login")?.closed;
       link.close("enough");
       await gone;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { parseRange } from "#base/ip";
 import { pick, seededRandom } from "#base/random";
 import { parseHeader } from "#formats/message";
-import { findSource, isOwnRelay, parseRange } from "#identity/hops";
+import { findSource, isOwnRelay } from "#identity/hops";
 
 const own = ["192.0.2.0/24", "2001:db8:1::/48"].map(
   (text) => parseRange(text) ?? assert.fail(text),

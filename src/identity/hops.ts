@@ -3,31 +3,13 @@
  * not our own relay (RFC 7208 §2.5; CAP-56).
  */
 
-import { isInNetwork, parseIp } from "#base/ip";
+import { type IpRange, isInNetwork, parseIp } from "#base/ip";
 import { type Header, valueOf } from "#formats/message";
 import { parseReceived, type Received } from "#formats/received";
 import type { Source } from "#model/connection";
 
-/** Addresses whose first bits are those of the network. */
-export interface IpRange {
-  /** Four or sixteen. */
-  readonly octets: Uint8Array;
-  readonly bits: number;
-}
-
 /** Ours: a provider has fewer hops. */
 const maxHops = 30;
-
-/** @param text "192.0.2.0/24", "2001:db8::/32" or one address; undefined when it is none of these */
-export function parseRange(text: string): IpRange | undefined {
-  const [address = "", digits, more] = text.trim().split("/");
-  const octets = parseIp(address);
-  if (octets === undefined || more !== undefined) return undefined;
-  const most = octets.length * 8;
-  if (digits === undefined) return { octets, bits: most };
-  const bits = /^(?:0|[1-9]\d{0,2})$/.test(digits) ? Number(digits) : most + 1;
-  return bits <= most ? { octets, bits } : undefined;
-}
 
 /** Is that address in one of the ranges? A mapped one counts as IPv4 (RFC 4291 §2.5.5.2). */
 export function isOwnRelay(address: string, own: readonly IpRange[]): boolean {

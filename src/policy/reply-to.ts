@@ -8,6 +8,7 @@ const table: Readonly<Record<string, readonly [code: number, text: string]>> = {
   "1.1": [550, "no such mailbox here"],
   "1.8": [550, "the sender's domain does not exist"],
   "2.2": [552, "the mailbox is full"],
+  "3.0": [550, "a check of the message gave no answer"],
   "3.4": [552, "the message is too large"],
   "4.3": [550, "the DNS did not answer about the author's domain"],
   "4.6": [554, "the message went in circles"],

@@ -37,7 +37,7 @@ const openProperties = [
   ...rowProperties,
   ...["cc", "bcc", "replyTo", "sentAt", "messageId", "references", "blobId"],
   ...["attachments", "textBody", "htmlBody", "bodyValues"],
-  ...["senderOrigin", "senderChecks", "spamReasons", returnPaths],
+  ...["senderOrigin", "senderPartner", "senderChecks", "spamReasons", returnPaths],
 ];
 const bodyProperties = ["partId", "blobId", "size", "name", "type", "cid", "disposition"];
 const pageSize = 50;

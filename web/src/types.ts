@@ -50,9 +50,16 @@ export interface Evidence {
   readonly text: string;
 }
 
+/** A partner, as far as it proved to be one: the connector's name, and its login or certificate. */
+export interface SenderPartner {
+  readonly connector: string;
+  readonly identity: string;
+  readonly by: "login" | "certificate";
+}
+
 /** One method of Authentication-Results (RFC 8601). */
 export interface SenderCheck {
-  readonly method: "spf" | "sender-id" | "dkim" | "arc" | "dmarc" | "auth";
+  readonly method: "spf" | "sender-id" | "dkim" | "arc" | "dmarc" | "auth" | "connector";
   readonly result: string;
   /** The domain, address or login that it is about; may be empty. */
   readonly judged: string;
@@ -111,6 +118,8 @@ export interface OpenEmail extends Email {
   readonly bodyValues: Readonly<Record<string, { readonly value: string }>>;
   readonly blobId: string;
   readonly senderOrigin: "inside" | "outside" | "partner" | "forwarded" | "unknown";
+  /** Who handed it in over a connector of its own, and what showed that it was them. */
+  readonly senderPartner: SenderPartner | null;
   readonly senderChecks: readonly SenderCheck[];
   readonly spamReasons: readonly SpamReason[];
   /** In angle brackets; null without the field. */

@@ -41,6 +41,8 @@ export interface Depositor {
   stream(deposit: Deposit): Promise<Handover>;
   /** Can mail be kept now, by whichever way? */
   open(): boolean;
+  /** Messages that wait for their turn to be handed in. */
+  waiting(): number;
 }
 
 export const depositReplies: Readonly<Record<"linkDown" | "busy" | "spoolFull", Reply>> = {
@@ -63,6 +65,7 @@ export function createDepositor(ports: DepositPorts): Depositor {
   const gate = new Gate(ports.limits.depositsAtOnce, ports.limits.depositsWaiting);
   return {
     open: () => ports.links.forKind("deposit") !== undefined || (ports.spool?.usable() ?? false),
+    waiting: () => gate.waiting,
     async whole(deposit, content, end) {
       const reply = await gate.run(() => handIn(ports, deposit, content, end));
       return reply ?? depositReplies.busy;

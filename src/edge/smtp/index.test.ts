@@ -25,6 +25,7 @@ import {
 import type { Refusal } from "#contracts/store";
 import { parseWitnessAnswer } from "#contracts/witness";
 import {
+  abuseParameters,
   type EdgeSmtp,
   type EdgeSmtpSettings,
   edgeSmtpParameters,
@@ -66,10 +67,11 @@ function settingsWith(change: Partial<EdgeSmtpSettings> = {}): EdgeSmtpSettings 
     folder: mkdtempSync(join(folder, `${(folders += 1)}-`)),
     spool: "reject",
     spoolMib: 64,
-    dns: { servers: [], timeoutMs: 500, attempts: 3, cacheEntries: 100 },
+    dns: { servers: [], timeoutMs: 500, attempts: 3, cacheEntries: 100, trustAuthenticated: false },
     egressPorts: [25],
     egressPrivate: false,
     smtp: defaultsOf(smtpParameters),
+    abuse: defaultsOf(abuseParameters),
     edge: { ...defaultsOf(edgeSmtpParameters), linkWaitMs: 100 },
     ...change,
   };
@@ -304,7 +306,8 @@ describe("startEdgeSmtp()", () => {
     const loop = `${"Received: by x\r\n".repeat(101)}${mail}`;
     assert.match(await new Client(edge).send(from, loop), /^55\d 5\.4\.6/);
     while (hub.refusals.length < 5) await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.deepEqual(hub.refusals.map(({ reply }) => reply.code).slice(0, 4), [451, 550, 550, 550]);
+    const told = hub.refusals.toSorted((one, other) => one.atMs - other.atMs);
+    assert.deepEqual(told.map(({ reply }) => reply.code).slice(0, 4), [451, 550, 550, 550]);
     assert.equal(hub.got.length, 0);
   });
 

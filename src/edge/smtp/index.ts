@@ -11,17 +11,20 @@ import type { Registry } from "#base/measures";
 import { type Endpoint, type Net, systemNet } from "#base/net";
 import type { Random } from "#base/random";
 import { parseFingerprint } from "#contracts/link";
-import { type Certify, createCertify, currentContext } from "#edge/certify";
+import { type Certify, createCertify } from "#edge/certify";
 import { acceptLinks, type EdgeLinks, pushSamples } from "#edge/link";
 import { openWitness, type Witness } from "#edge/witness";
 import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
 import { replayCounter } from "#identity/replay";
 import { createSmtpServer, type SmtpServer } from "#transport/smtp-server";
+import { type Guard, openGuard } from "./abuse/guard.ts";
+import { type EdgeConnectors, edgeConnectors } from "./connectors.ts";
 import { createDepositor } from "./deposit.ts";
 import { egress } from "./egress.ts";
 import { type EdgeEvents, edgeEvents } from "./events.ts";
 import { inbound } from "./inbound.ts";
 import { openPolicy, type PolicyHolder } from "./policy.ts";
+import { recipientQuestions } from "./recipient-questions.ts";
 import { batchRefusals } from "./refusals.ts";
 import { serveInside } from "./serve.ts";
 import { type EdgeSmtpSettings, snapshotFile, spoolFolder } from "./settings.ts";
@@ -33,6 +36,8 @@ import {
   sealedSpool,
 } from "./spool/index.ts";
 
+export { checkAbuse } from "./abuse/check.ts";
+export { abuseParameters } from "./abuse/parameters.ts";
 export { edgeSmtpParameters } from "./parameters.ts";
 export type { EdgeSmtpSettings } from "./settings.ts";
 
@@ -71,7 +76,7 @@ export async function startEdgeSmtp(
   settings: EdgeSmtpSettings,
   deps: EdgeSmtpDeps,
 ): Promise<EdgeSmtp> {
-  const { clock, registry, log } = deps;
+  const { clock, random, registry, log } = deps;
   const events = edgeEvents(log, registry);
   const policy = await openPolicy(join(settings.folder, snapshotFile), settings.policyPublicKey);
   const resolver = deps.resolver ?? resolverOf(settings, deps);
@@ -84,31 +89,30 @@ export async function startEdgeSmtp(
   const spool = await spoolOf(settings, { policy, links, clock, events });
   const limits = settings.edge;
   const depositor = createDepositor({ links, clock, events, limits, ...(spool && { spool }) });
+  const guard = await openGuard(settings, deps, { policy, resolver, depositor });
   const refusals = batchRefusals(links, clock, limits.refusalsKept);
-  const net = deps.net ?? systemNet;
-  const dial = egress({
-    net,
-    events,
-    ports: settings.egressPorts,
-    mayDialPrivate: settings.egressPrivate,
-    connections: limits.egressConnections,
-  });
+  const dial = egressOf(settings, deps, events);
   const kept = { ...(witness && { witness }), ...(certify && { certify }) };
   links.onStream(serveInside({ policy, resolver, events, dial, ...kept }));
+  const connectors = edgeConnectors({ policy, links, clock, random, ...(certify && { certify }) });
   const handler = inbound({
     hostname: settings.hostname,
     receivedLimit: limits.receivedLimit,
     replayLimit: limits.replayLimit,
     replays: replayCounter(clock),
     policy,
+    questions: recipientQuestions(links, clock),
+    connectors,
+    abuse: guard.abuse,
+    overload: guard.overload,
     depositor,
     refusals,
     resolver,
     events,
     clock,
-    random: deps.random,
+    random,
   });
-  const server = serverOf(settings, deps, certify, handler);
+  const server = serverOf(settings, deps, { certify, guard, connectors }, handler);
   const listener = await server.listen(settings.listen);
   const stopSamples = pushSamples(registry, links, clock, limits.samplesEveryMs);
   if (spool !== undefined) void spool.drain();
@@ -120,11 +124,26 @@ export async function startEdgeSmtp(
       await server.drain(drainMs);
       refusals.flush();
       stopSamples();
+      await guard[Symbol.asyncDispose]();
       await spool?.close();
       await links[Symbol.asyncDispose]();
       await witness?.close();
     },
   };
+}
+
+function egressOf(
+  { egressPorts, egressPrivate, edge }: EdgeSmtpSettings,
+  { net = systemNet }: EdgeSmtpDeps,
+  events: EdgeEvents,
+): ReturnType<typeof egress> {
+  return egress({
+    net,
+    events,
+    ports: egressPorts,
+    mayDialPrivate: egressPrivate,
+    connections: edge.egressConnections,
+  });
 }
 
 function witnessOf(
@@ -148,19 +167,28 @@ function certifyOf(
   return createCertify({ certFile: tls.certificate, keyFile: tls.key, clock, random, log });
 }
 
+interface ServerNeeds {
+  readonly certify: Certify | undefined;
+  readonly guard: Guard;
+  readonly connectors: EdgeConnectors;
+}
+
 function serverOf(
   settings: EdgeSmtpSettings,
   { clock, random, log, registry, net }: EdgeSmtpDeps,
-  certify: Certify | undefined,
+  { certify, guard, connectors }: ServerNeeds,
   handler: Parameters<typeof createSmtpServer>[1],
 ): SmtpServer {
   return createSmtpServer(
     {
       listener: "smtp",
       hostname: settings.hostname,
-      ...(certify && { tls: currentContext(certify, clock) }),
+      ...(certify && connectors.tls && { tls: connectors.tls }),
+      peers: connectors,
+      sasl: connectors,
       implicitTls: false,
       limits: settings.smtp,
+      tarpit: guard.tarpit,
       proxyTrusted: settings.proxyTrusted ?? [],
       clock,
       random,

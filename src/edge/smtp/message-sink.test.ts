@@ -56,13 +56,26 @@ function edgeWith(replayLimit: number, silent?: string): Edge {
     receivedLimit: 100,
     replayLimit,
     replays: replayCounter(clock),
+    questions: { ask: async () => "later" },
     policy: {
       identity: { ownRelays: [], trustedSealers: [], praMode: "rfc4407" },
       current: { maxMessageBytes: 10_000_000, rules: defaultSenderRules },
       address: () => "known",
     } as unknown as InboundPorts["policy"],
+    connectors: { refuseSender: () => undefined },
+    abuse: {
+      connected: () => undefined,
+      mail: () => undefined,
+      recipient: () => undefined,
+      unknown() {},
+      greylisted: () => undefined,
+      opinions: () => [],
+      isTrusted: () => true,
+    },
+    overload: { hold: () => true, release() {} },
     depositor: {
       open: () => true,
+      waiting: () => 0,
       whole,
       async stream(deposit) {
         deposits.push(deposit);
@@ -103,7 +116,7 @@ async function send(edge: Edge, octets: Buffer, to: string): Promise<Reply> {
   const sink = edge.handler.begin(transaction);
   await sink.write(octets);
   const facts = { contentId: hash("sha256", octets), sizeBytes: octets.length };
-  return await sink.end(facts);
+  return (await sink.end(facts)) as Reply;
 }
 
 async function signedMail(signedAtMs: number, body = "Buy this.\r\n"): Promise<Buffer> {

@@ -5,7 +5,8 @@ import type { Deposit } from "#contracts/deposit";
 import { muxDefaults } from "#contracts/link";
 import type { RefusedFor } from "#contracts/store";
 import { formatResult } from "#formats/auth-results";
-import { fields } from "#formats/message";
+import { fields, type Header, valueOf } from "#formats/message";
+import { parseReceived } from "#formats/received";
 import { type Delivered, type Findings, MessageChecks } from "#identity/checks";
 import type { Connection } from "#model/connection";
 import type { Decision, Opinion } from "#model/decision";
@@ -22,6 +23,7 @@ import type { Dialogue, InboundPorts } from "./inbound.ts";
 const holdBytes: number = muxDefaults.windowBytes;
 
 const tooLarge: Reply = { code: 552, status: "5.3.4", text: "message too large" };
+const noRoom: Reply = { code: 452, status: "4.3.1", text: "no room now, try again later" };
 const notReady: Reply = { code: 451, status: "4.3.2", text: "not ready yet, try again later" };
 
 interface Judgement {
@@ -38,7 +40,11 @@ export class MessageSink implements ContentSink {
   readonly #checks: MessageChecks;
   readonly #reverseName: Promise<string | undefined>;
   #connection: Connection;
+  /** What abuse control advises. */
+  readonly #opinions: readonly Opinion[];
   #held: Buffer[] = [];
+  /** Counted with what all messages hold. */
+  #heldBytes = 0;
   #sizeBytes = 0;
   /** Steps that left with the deposit. */
   #sentSteps = 0;
@@ -55,6 +61,7 @@ export class MessageSink implements ContentSink {
     const { connection, envelope } = transaction;
     this.#connection = connection;
     this.#reverseName = dialogue.reverseName;
+    this.#opinions = dialogue.opinions;
     const delivered = deliveredOf(connection, envelope.reversePath, ports.hostname);
     this.#checks = new MessageChecks(delivered, ports.policy.identity, ports, dialogue.spf);
   }
@@ -67,6 +74,8 @@ export class MessageSink implements ContentSink {
     }
     this.#checks.write(chunk);
     if (this.#handover !== undefined) return this.#handover.write(chunk);
+    if (!this.#ports.overload.hold(chunk.length)) return this.#refuse(noRoom);
+    this.#heldBytes += chunk.length;
     this.#held.push(chunk);
     if (this.#sizeBytes > holdBytes) return this.#startStreaming();
   }
@@ -74,7 +83,7 @@ export class MessageSink implements ContentSink {
   async end(facts: ContentFacts): Promise<Reply> {
     const fromMs = this.#ports.clock.tickMs();
     this.#step("content", `${facts.sizeBytes} octets received`);
-    const reply = this.#refusal ?? (await this.#handIn(facts));
+    const reply = this.#refusal ?? (await this.#handIn(facts).finally(() => this.#letGo()));
     const { id } = this.#transaction;
     if (isPositive(reply)) {
       this.#ports.events.kept(id, (this.#ports.clock.tickMs() - fromMs) / 1000);
@@ -84,7 +93,7 @@ export class MessageSink implements ContentSink {
 
   abort(why: string): void {
     this.#aborted = why;
-    this.#held = [];
+    this.#letGo();
     this.#handover?.abort(why);
   }
 
@@ -110,6 +119,13 @@ export class MessageSink implements ContentSink {
     const held = this.#held;
     this.#held = [];
     for (const chunk of held) await handover.write(chunk);
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    this.#held = [];
+    this.#ports.overload.release(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   async #judge(): Promise<Judgement> {
@@ -121,10 +137,9 @@ export class MessageSink implements ContentSink {
     const snapshot = policy.current;
     const opinions: Opinion[] = [];
     if (snapshot !== undefined) opinions.push(...weighIdentity(findings.verdicts, snapshot.rules));
-    if (fields(findings.header, "received").length > receivedLimit) {
-      opinions.push(looping(receivedLimit));
-    }
-    opinions.push(...this.#weighReplay(findings.verdicts));
+    const loop = looping(findings.header, receivedLimit, this.#ports.hostname);
+    if (loop !== undefined) opinions.push(loop);
+    opinions.push(...this.#opinions, ...this.#weighReplay(findings.verdicts));
     const decision = decide(opinions);
     this.#step("decided", `${decision.disposition}: ${decision.opinions[0]?.because ?? ""}`);
     const common = { decision, findings };
@@ -173,7 +188,7 @@ export class MessageSink implements ContentSink {
 
   #refuse(reply: Reply): void {
     this.#refusal = reply;
-    this.#held = [];
+    this.#letGo();
     this.#handover?.abort("refused");
   }
 
@@ -214,15 +229,14 @@ function inShort(verdict: RefusedFor["verdicts"][number]): RefusedFor["verdicts"
 }
 
 function firstSteps({ connection, envelope }: Transaction, dialogue: Dialogue): TraceStep[] {
-  const { clientAddress, helo, tls } = connection;
+  const { clientAddress, helo } = connection;
   const program = "edge-smtp";
   const steps: TraceStep[] = [];
   if (dialogue.connectedAtMs !== undefined) {
     const text = `connection from ${clientAddress}`;
     steps.push({ atMs: dialogue.connectedAtMs, program, step: "connected", text });
   }
-  const cover = tls === undefined ? "without TLS" : `over ${tls.version} with ${tls.cipher}`;
-  const mail = `${helo.slice(0, 255)} sends ${cover}`;
+  const mail = `${helo.slice(0, 255)} sends ${coverOf(connection)}${wayOf(connection)}`;
   steps.push({ atMs: dialogue.mailAtMs, program, step: "mail", text: mail });
   const count = envelope.recipients.length;
   const recipients = `${count} recipient${count === 1 ? "" : "s"} accepted`;
@@ -230,9 +244,33 @@ function firstSteps({ connection, envelope }: Transaction, dialogue: Dialogue): 
   return steps;
 }
 
-function looping(limit: number): Opinion {
-  const because = `more than ${limit} Received fields`;
-  return { stage: "loop", disposition: "reject", because, status: "4.6" };
+function coverOf({ tls }: Connection): string {
+  if (tls === undefined) return "without TLS";
+  const { version, cipher, group, peerCertificate, proof } = tls;
+  const exchange = group === undefined ? "" : ` by ${group}`;
+  const stood = proof === undefined ? "unproven" : "pinned";
+  const shown = peerCertificate === undefined ? "" : `, ${stood} certificate ${peerCertificate}`;
+  return `over ${version} with ${cipher}${exchange}${shown}`;
+}
+
+function wayOf({ connector, authenticated }: Connection): string {
+  if (connector === undefined) return "";
+  return `, by connector ${connector}${authenticated === undefined ? "" : ` as ${authenticated}`}`;
+}
+
+/** Ours: lists and forwarding bring a message back twice, a loop for ever. */
+const ownVisits = 3;
+
+/** RFC 5321 §6.3. */
+function looping(header: Header, limit: number, hostname: string): Opinion | undefined {
+  const received = fields(header, "received");
+  const loop = { stage: "loop", disposition: "reject", status: "4.6" } as const;
+  if (received.length > limit) return { ...loop, because: `more than ${limit} Received fields` };
+  const own = received.filter((field) => {
+    return parseReceived(valueOf(header, field)).by?.toLowerCase() === hostname.toLowerCase();
+  });
+  if (own.length <= ownVisits) return undefined;
+  return { ...loop, because: `it was here ${own.length} times already` };
 }
 
 /** A line for each verdict, and where the message came from when that is not the client. */

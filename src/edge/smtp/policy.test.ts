@@ -66,6 +66,23 @@ describe("openPolicy()", () => {
     for (const [path, answer] of cases) assert.equal(policy.address(path), answer, path);
   });
 
+  test("asks the inside about the others of a gateway domain, and of no other", async () => {
+    const policy = await openPolicy(file(), publicPem);
+    await policy.take(signed(snapshot(1, { askedDomains: [digest("example.org")] })));
+    for (const [path, answer] of [
+      ["ann@example.org", "known"],
+      ["ann+news@example.org", "known"],
+      ["bob@Example.ORG", "ask"],
+      ["bob+tag@example.org", "ask"],
+      ["bob@example.com", "foreign-domain"],
+      ["bob@example.org@example.com", "foreign-domain"],
+    ] as const) {
+      assert.equal(policy.address(path), answer, path);
+    }
+    const wrong = signed(snapshot(2, { askedDomains: [7] }));
+    assert.deepEqual(await policy.take(wrong), { ok: false, fault: "bad-shape", at: 0 });
+  });
+
   test("survives a restart", async () => {
     const path = file();
     await (await openPolicy(path, publicPem)).take(signed(snapshot(5)));

@@ -5,17 +5,19 @@ import { createHmac, createPublicKey, type KeyObject } from "node:crypto";
 import { constants, renameSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { errorCode } from "#base/disk";
+import { parseRange } from "#base/ip";
 import { accept, type Result, refuse } from "#base/result";
 import type { PolicySnapshot } from "#contracts/deposit";
 import { parseObject, readSigned, type SignedFault } from "#edge/signed-policy";
 import { type IdentityRules, identityRules } from "#identity/checks";
-import { parseRange } from "#identity/hops";
 import { type PraMode, praModes } from "#identity/sender-id";
 import { type Disposition, dispositions, type SenderRules } from "#model/decision";
+import { readInbound } from "./connectors-shape.ts";
 
 export type PolicyFault = SignedFault | "bad-shape" | "older";
 
-export type AddressAnswer = "known" | "unknown-user" | "foreign-domain" | "no-policy";
+/** ask: only the inside can tell. */
+export type AddressAnswer = "known" | "ask" | "unknown-user" | "foreign-domain" | "no-policy";
 
 /** About a hundred thousand addresses and more; a larger organisation shares its edges. */
 export const maxSnapshotBytes: number = 16 * 1024 * 1024;
@@ -48,6 +50,7 @@ class Holder implements PolicyHolder {
   readonly #key: KeyObject;
   #recipients: ReadonlySet<string> = new Set();
   #domains: ReadonlySet<string> = new Set();
+  #askedDomains: ReadonlySet<string> = new Set();
   #salt: Buffer = Buffer.alloc(0);
   #saving: Promise<unknown> = Promise.resolve();
 
@@ -70,7 +73,7 @@ class Holder implements PolicyHolder {
     if (!read.ok) return read;
     // In force at once; the answer waits for the disk.
     this.#use(read.value);
-    this.#saving = this.#saving.catch(() => {}).then(() => save(this.#file, octets));
+    this.#saving = this.#saving.catch(() => {}).then(() => saveWhole(this.#file, octets));
     await this.#saving;
     return accept(read.value.version);
   }
@@ -79,12 +82,14 @@ class Holder implements PolicyHolder {
     if (this.current === undefined) return "no-policy";
     const address = path.toLowerCase();
     const at = address.lastIndexOf("@");
-    if (at < 0 || !this.#domains.has(this.#digest(address.slice(at + 1)))) return "foreign-domain";
+    const domain = this.#digest(address.slice(at + 1));
+    if (at < 0 || !this.#domains.has(domain)) return "foreign-domain";
     if (this.#recipients.has(this.#digest(address))) return "known";
+    const nobody = this.#askedDomains.has(domain) ? "ask" : "unknown-user";
     const plus = address.indexOf("+");
-    if (plus < 1 || plus > at) return "unknown-user";
+    if (plus < 1 || plus > at) return nobody;
     const folded = address.slice(0, plus) + address.slice(at);
-    return this.#recipients.has(this.#digest(folded)) ? "known" : "unknown-user";
+    return this.#recipients.has(this.#digest(folded)) ? "known" : nobody;
   }
 
   #digest(text: string): string {
@@ -104,6 +109,7 @@ class Holder implements PolicyHolder {
     this.current = snapshot;
     this.#recipients = new Set(snapshot.recipients);
     this.#domains = new Set(snapshot.domains);
+    this.#askedDomains = new Set(snapshot.askedDomains);
     this.#salt = Buffer.from(snapshot.salt, "base64");
     this.identity = identityRules(snapshot);
   }
@@ -113,9 +119,18 @@ class Holder implements PolicyHolder {
 function parseSnapshot(text: string): PolicySnapshot | undefined {
   const value = parseObject(text);
   if (value === undefined) return undefined;
-  const { version, salt, recipients, domains, maxMessageBytes, logKeys = [] } = value;
+  const {
+    version,
+    salt,
+    recipients,
+    domains,
+    maxMessageBytes,
+    logKeys = [],
+    askedDomains = [],
+  } = value;
+  const { inbound = [] } = value;
   const { ownRelays, trustedSealers, praMode, rules } = value;
-  const lists = [recipients, domains, ownRelays, trustedSealers, logKeys];
+  const lists = [recipients, domains, ownRelays, trustedSealers, logKeys, askedDomains];
   const whole =
     Number.isSafeInteger(version) &&
     typeof salt === "string" &&
@@ -123,6 +138,7 @@ function parseSnapshot(text: string): PolicySnapshot | undefined {
     lists.every(isTextList) &&
     praModes.includes(praMode as PraMode) &&
     isRules(rules) &&
+    readInbound(inbound) !== undefined &&
     (ownRelays as readonly string[]).every((range) => parseRange(range) !== undefined);
   if (!whole) return undefined;
   return value as unknown as PolicySnapshot;
@@ -150,7 +166,7 @@ function isRules(value: unknown): boolean {
 }
 
 /** O_DSYNC instead of fsync, which the permission model refuses; whole or not at all by renaming. */
-async function save(file: string, octets: Buffer): Promise<void> {
+export async function saveWhole(file: string, octets: Buffer): Promise<void> {
   const next = `${file}.next`;
   const { O_WRONLY, O_CREAT, O_TRUNC, O_DSYNC } = constants;
   const handle = await open(next, O_WRONLY | O_CREAT | O_TRUNC | O_DSYNC, 0o600);

@@ -10,7 +10,12 @@ import { test } from "node:test";
 import { startFlags } from "#base/fence";
 import { defaultsOf } from "#base/parameters";
 import { makeSealKeys, openSealed } from "#contracts/sealed";
-import { type EdgeSmtpSettings, edgeSmtpParameters, prepareEdgeSpool } from "#edge/smtp";
+import {
+  abuseParameters,
+  type EdgeSmtpSettings,
+  edgeSmtpParameters,
+  prepareEdgeSpool,
+} from "#edge/smtp";
 import { defaultSenderRules } from "#policy";
 import { smtpParameters } from "#transport/smtp-server";
 import { pemOf } from "../../../tests/kit/certificate.ts";
@@ -69,10 +74,17 @@ function prepared(folder: string): {
     folder,
     spool: "sealed",
     spoolMib: 32,
-    dns: { servers: ["127.0.0.1:9"], timeoutMs: 100, attempts: 3, cacheEntries: 100 },
+    dns: {
+      servers: ["127.0.0.1:9"],
+      timeoutMs: 100,
+      attempts: 3,
+      cacheEntries: 100,
+      trustAuthenticated: false,
+    },
     egressPorts: [25],
     egressPrivate: false,
     smtp: defaultsOf(smtpParameters),
+    abuse: defaultsOf(abuseParameters),
     edge: defaultsOf(edgeSmtpParameters),
   };
   return { settings, keys };

@@ -4,6 +4,7 @@ import type { DnsValues } from "#base/dns";
 import type { Endpoint } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { smtpParameters } from "#transport/smtp-server";
+import type { AbuseSettings } from "./abuse/check.ts";
 import type { edgeSmtpParameters } from "./parameters.ts";
 
 export interface EdgeSmtpSettings {
@@ -35,7 +36,9 @@ export interface EdgeSmtpSettings {
   readonly proxyTrusted?: readonly string[];
   readonly smtp: Values<typeof smtpParameters>;
   readonly edge: Values<typeof edgeSmtpParameters>;
+  readonly abuse: AbuseSettings;
 }
 
 export const snapshotFile = "policy.snapshot";
 export const spoolFolder = "spool";
+export const greylistFile = "greylist";

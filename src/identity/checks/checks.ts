@@ -6,12 +6,13 @@
 import { Buffer } from "node:buffer";
 import type { Clock } from "#base/clock";
 import type { Resolver } from "#base/dns";
+import { type IpRange, parseRange } from "#base/ip";
 import { type Header, headerEnd, maxHeaderBytes, parseHeader } from "#formats/message";
 import { checkArc } from "#identity/arc";
 import { type Author, readAuthor } from "#identity/author";
 import { type BodyDigests, bodyDigests, checkDkim } from "#identity/dkim";
 import { checkDmarc } from "#identity/dmarc";
-import { findSource, type IpRange, isOwnRelay, parseRange } from "#identity/hops";
+import { findSource, isOwnRelay } from "#identity/hops";
 import { checkSenderId, type PraMode } from "#identity/sender-id";
 import { checkSpf } from "#identity/spf";
 import type { Source } from "#model/connection";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "#base/clock";
+import { parseRange } from "#base/ip";
 import { parseHeader } from "#formats/message";
-import { findSource, parseRange } from "#identity/hops";
+import { findSource } from "#identity/hops";
 import { checkSenderId, type PraMode, parseSubmitter } from "#identity/sender-id";
 import { checkSpf } from "#identity/spf";
 import { senderIdStatuses } from "#model/verdict";

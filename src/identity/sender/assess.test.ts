@@ -6,7 +6,18 @@ import { parseHeader } from "#formats/message";
 import { readAuthor } from "#identity/author";
 import { assessSender, type SenderFacts } from "#identity/sender";
 import { senderOrigins, type Verdict } from "#model/verdict";
-import { arc, dkim, dmarc, facts, login, ours, senderId, spf } from "./fixture.ts";
+import {
+  arc,
+  dkim,
+  dmarc,
+  facts,
+  login,
+  ours,
+  partner,
+  partnerLogin,
+  senderId,
+  spf,
+} from "./fixture.ts";
 
 const d = "bank.example";
 const me = `a@${d}`;
@@ -24,6 +35,7 @@ type Row = readonly [
 const notConfirmed = `We could not confirm this came from ${d}.`;
 const forgedText = `${d} says this is not from them.`;
 const silent = "Not checked: DNS did not answer.";
+const handedIn = "Handed in by the partner acme, with the login acme-mail.";
 const noRule = "which gives no rule for forged mail.";
 
 const rows: readonly Row[] = [
@@ -246,10 +258,31 @@ const rows: readonly Row[] = [
     ours,
   ],
   [
-    "our domain, by a partner's connector",
-    facts(`a@${ours}`, [dmarc("none", ours)], { isPartner: true }),
+    "our domain, by the connector of a partner that is for any",
+    facts(`a@${ours}`, [dmarc("none", ours)], { partner }),
     "not-verified",
-    `We could not confirm this came from ${ours}.`,
+    `We could not confirm this came from ${ours}. ${handedIn}`,
+  ],
+  [
+    "our domain, by the connector of a partner that is for it",
+    facts(`a@${ours}`, [dmarc("none", ours)], { partner, partnerDomains: [ours] }),
+    "not-verified",
+    `We could not confirm this came from ${ours}. ${handedIn}`,
+  ],
+  [
+    "our domain, by the login of a partner that is for another",
+    facts(`a@${ours}`, [dmarc("none", ours), partnerLogin], { partner, partnerDomains: [d] }),
+    "forged",
+    `This claims to be from ${ours}, your own organisation, but came from outside without a login. ${handedIn}`,
+  ],
+  [
+    "a partner whose domain stands behind it",
+    facts(me, [dmarc("pass", d, { dkimAligned: [d] })], {
+      partner: { connector: "acme", identity: "ab".repeat(32), by: "certificate" },
+    }),
+    "verified",
+    `Sent by ${d}. Handed in by the partner acme, with its certificate.`,
+    d,
   ],
 ];
 
@@ -325,7 +358,7 @@ describe("assessSender()", () => {
       ];
       const verdicts = pool.filter(() => pick(random, 3) > 0);
       const address = `a@${one(domains.slice(0, 4))}`;
-      const more = { isPartner: one([true, false]), isList: one([true, false]) };
+      const more = { ...one([{ partner }, {}]), isList: one([true, false]) };
       const { result, origin, vouching } = assessSender(facts(address, verdicts, more));
       counts.set(result, (counts.get(result) ?? 0) + 1);
       const domain = address.slice(2);
@@ -346,7 +379,8 @@ describe("origin", () => {
   const list = { isList: true } as const;
   for (const [what, given, origin] of [
     ["a login", facts(`a@${ours}`, [login]), "inside"],
-    ["a partner's connector", facts(me, [dmarc("pass", d)], { isPartner: true }), "partner"],
+    ["a partner's connector", facts(me, [dmarc("pass", d)], { partner }), "partner"],
+    ["a partner's login", facts(me, [partnerLogin], { partner }), "partner"],
     ["the open Internet", facts(me, [dmarc("pass", d)]), "outside"],
     [
       "a relay of ours that does not tell",

@@ -1,6 +1,6 @@
 /** All verdicts on the sender added up: one line for the reader, and what speaks against it. */
 
-import type { SenderVerdict } from "#model/verdict";
+import type { Partner, SenderVerdict } from "#model/verdict";
 import { gatherEvidence } from "./evidence.ts";
 import type { SenderFacts } from "./facts.ts";
 import { judge, originOf } from "./state.ts";
@@ -15,7 +15,14 @@ export function assessSender(facts: SenderFacts): SenderVerdict {
     origin: originOf(facts),
     address: author.kind === "one" ? author.address.toLowerCase() : "",
     ...(judgement.vouching !== undefined && { vouching: judgement.vouching }),
-    text: judgement.text,
+    text: judgement.text + (facts.partner === undefined ? "" : ` ${handedInBy(facts.partner)}`),
     evidence: gatherEvidence(facts, judgement),
+    ...(facts.partner !== undefined && { partner: facts.partner }),
   };
+}
+
+/** Said beside what is known of the author, and never instead of it. */
+function handedInBy({ connector, identity, by }: Partner): string {
+  const how = by === "login" ? `with the login ${identity}` : "with its certificate";
+  return `Handed in by the partner ${connector}, ${how}.`;
 }

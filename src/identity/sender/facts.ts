@@ -7,6 +7,7 @@ import type {
   AuthVerdict,
   DkimVerdict,
   DmarcVerdict,
+  Partner,
   SenderIdVerdict,
   SpfVerdict,
   Verdict,
@@ -17,8 +18,10 @@ export interface SenderFacts {
   readonly author: Author;
   readonly verdicts: readonly Verdict[];
   readonly source: Source["kind"];
-  /** The client authenticated as a connector of a partner, not as an account of ours. */
-  readonly isPartner: boolean;
+  /** The client proved to be a partner, not an account of ours. */
+  readonly partner?: Partner;
+  /** Domains that the partner may send for; none: any. */
+  readonly partnerDomains?: readonly string[];
   /** Is it a domain of this installation, or below one? @param domain A-labels, lower case */
   isOurs(domain: string): boolean;
   /** Of our own domains and of those of partners. */
@@ -58,7 +61,8 @@ export function findings({ author, verdicts }: SenderFacts): Found {
   return {
     domain,
     isLoggedIn: verdicts.some(
-      (one): one is AuthVerdict => one.method === "auth" && one.result === "pass",
+      (one): one is AuthVerdict =>
+        one.method === "auth" && one.result === "pass" && one.connector === undefined,
     ),
     spf: verdicts.find((one): one is SpfVerdict => one.method === "spf"),
     senderId: verdicts.find((one): one is SenderIdVerdict => one.method === "sender-id"),

@@ -4,6 +4,7 @@ import type {
   ArcVerdict,
   DkimVerdict,
   DmarcVerdict,
+  Partner,
   SenderIdVerdict,
   SpfVerdict,
   Verdict,
@@ -27,7 +28,6 @@ export function facts(
     author: from(address),
     verdicts,
     source: "direct",
-    isPartner: false,
     isOurs: (domain) => domain === ours || domain.endsWith(`.${ours}`),
     known: lookAlikes([ours, "example.com"]),
     isNameOfOurs: () => false,
@@ -80,5 +80,14 @@ export function senderId(
   const status = result === "fail" ? "not-permitted" : result;
   return { method: "sender-id", result, status, class: sorted, domain, why: "" };
 }
+
+export const partner: Partner = { connector: "acme", identity: "acme-mail", by: "login" };
+
+export const partnerLogin: Verdict = {
+  method: "auth",
+  result: "pass",
+  login: partner.identity,
+  connector: partner.connector,
+};
 
 export const login: Verdict = { method: "auth", result: "pass", login: `a@${ours}` };

@@ -2,7 +2,7 @@
 
 import { parseAddressList } from "#formats/address";
 import { field, type Header, valueOf } from "#formats/message";
-import { bodyPartsOf, describeMessage, fieldText, htmlToText, textOf } from "#formats/mime";
+import { bodyPartsOf, fieldText, htmlToText, readTree, textOf } from "#formats/mime";
 import type { SenderFacts } from "./facts.ts";
 
 export interface MessageFacts
@@ -34,7 +34,7 @@ export function messageFacts(header: Header, octets: Uint8Array): MessageFacts {
 }
 
 function firstWords(octets: Uint8Array): string {
-  const { root } = describeMessage(octets);
+  const { root } = readTree(octets);
   const part = bodyPartsOf(root).textBody.find(({ type }) => type === "text");
   if (part === undefined) return "";
   const text = textOf(octets, part, mostText);

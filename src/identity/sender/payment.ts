@@ -75,12 +75,15 @@ const wordings: readonly Wording[] = [
 /** One pass tells of most mail that there is nothing to look for. */
 const anyStem = new RegExp(wordings.flatMap(({ stems }) => stems).join("|"));
 
+/** White space that is not one blank already; most of it is, and stays where it is. */
+const blanks = / \s+|[^\S ]\s*/g;
+
 /** @returns the words that were found, or undefined */
 export function paymentWording(subject: string, sample: string): string | undefined {
   const raw = `${subject.slice(0, 500)}. ${sample.slice(0, maxSample)}`;
   const isAscii = /^[\0-\x7f]*$/.test(raw);
   const letters = isAscii ? raw : raw.normalize("NFKD").replace(/\p{M}+/gu, "");
-  const text = letters.slice(0, maxSample).toLowerCase().replace(/\s+/g, " ");
+  const text = letters.slice(0, maxSample).toLowerCase().replace(blanks, " ");
   if (!anyStem.test(text)) return undefined;
   for (const { stems, patterns } of wordings) {
     if (!stems.some((stem) => text.includes(stem))) continue;

@@ -45,8 +45,8 @@ export function judge(facts: SenderFacts): Judgement {
 /** Who says that it is not from the author's domain. */
 function blame(facts: SenderFacts, found: Found, shown: string): Judgement | undefined {
   const { dmarc } = found;
-  const isOwn = facts.isOurs(found.domain) && !facts.isPartner && alignedPass(found) === undefined;
-  if (isOwn) {
+  const isOwn = facts.isOurs(found.domain) && alignedPass(found) === undefined;
+  if (isOwn && !speaksFor(facts, found.domain)) {
     const text = `This claims to be from ${shown}, your own organisation, but came from outside without a login.`;
     return { state: "forged", text, isOwnForged: true };
   }
@@ -58,6 +58,12 @@ function blame(facts: SenderFacts, found: Found, shown: string): Judgement | und
     return { state: "forged", text: `${shown} says this is not from them.` };
   }
   return notConfirmed(shown);
+}
+
+/** A login of a partner is for its own domains: no other may it use, and least of all ours. */
+function speaksFor({ partner, partnerDomains = [] }: SenderFacts, domain: string): boolean {
+  if (partner === undefined) return false;
+  return partnerDomains.length === 0 || partnerDomains.includes(domain);
 }
 
 /** Nothing is asked of us by the author's domain: what else is there to go by? */
@@ -144,7 +150,7 @@ function publishesNothing(found: Found): boolean {
 export function originOf(facts: SenderFacts): SenderOrigin {
   const found = findings(facts);
   if (found.isLoggedIn) return "inside";
-  if (facts.isPartner) return "partner";
+  if (facts.partner !== undefined) return "partner";
   const isOfList =
     facts.isList && found.dkim.some((one) => vouches(one) && !isRelated(one.domain, found));
   if (found.arc?.result === "pass" || isOfList) return "forwarded";

@@ -2,12 +2,22 @@
 
 import { type Command, type MailCommand, parseCommand } from "#formats/smtp";
 import type { Recipient } from "#model/envelope";
-import { beginLogin } from "./login.ts";
+import type { Reply } from "#model/reply";
+import { beginLogin, mechanismsFor } from "./login.ts";
 import * as replies from "./replies.ts";
 import type { Session } from "./session.ts";
+import { slowly } from "./tarpit.ts";
 import { Transfer } from "./transfer.ts";
 
+/** A browser or an open proxy was made to talk to us: its body would be read as commands. */
+const http = /^(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|TRACE|CONNECT|PRI) /i;
+
 export function runCommand(session: Session, line: string): void {
+  if (http.test(line)) return session.refuse("http", replies.notHttp);
+  // RFC 2920 §3.1: who was not offered PIPELINING waits for each answer; only QUIT needs none.
+  if (session.hasMore && !session.connection.extended && !/^QUIT\b/i.test(line)) {
+    return session.refuse("out-of-step", replies.outOfTurn);
+  }
   const parsed = parseCommand(line, session.envelope?.utf8 === true);
   if (parsed.ok) {
     run(session, parsed.value);
@@ -19,7 +29,16 @@ export function runCommand(session: Session, line: string): void {
   else session.error(replies.replyToFault(parsed.fault));
 }
 
+/** RFC 3207 §4: all that may be said before TLS where it is required. */
+const beforeTls: ReadonlySet<Command["verb"]> = new Set([
+  ...(["NOOP", "EHLO", "LHLO", "STARTTLS", "QUIT"] as const),
+]);
+
 function run(session: Session, command: Command): void {
+  const { connection, peer } = session;
+  if (peer.requireTls === true && connection.tls === undefined && !beforeTls.has(command.verb)) {
+    return needsTls(session, command);
+  }
   switch (command.verb) {
     case "MAIL":
       return mail(session, command);
@@ -31,9 +50,8 @@ function run(session: Session, command: Command): void {
       return chunk(session, command.sizeBytes, command.last);
     case "EHLO":
     case "HELO":
-      return hello(session, command.name, command.verb === "EHLO");
     case "LHLO":
-      return session.error(replies.replyToFault("not-offered"));
+      return hello(session, command.name, command.verb);
     case "STARTTLS":
       return startTls(session);
     case "AUTH":
@@ -54,6 +72,18 @@ function run(session: Session, command: Command): void {
   }
 }
 
+function needsTls(session: Session, command: Command): void {
+  // Its octets are on their way, and would be read as commands.
+  if (command.verb === "BDAT") return session.refuse("needs-tls", replies.tlsFirst);
+  if (command.verb !== "MAIL") return session.error(replies.tlsFirst);
+  // Whoever keeps the trace is told of mail that was turned away.
+  const { verb: _verb, sizeBytes: _size, ...wishes } = command;
+  const { envelope } = new Transfer(wishes);
+  session.whenReady(session.core.handler.mail?.(session, envelope), (refusal) =>
+    session.error(refusal ?? replies.tlsFirst),
+  );
+}
+
 /** Commands that bring no mail nearer are free only up to a number. */
 function idle(session: Session, answer: () => void): void {
   session.idleCommands += 1;
@@ -62,12 +92,17 @@ function idle(session: Session, answer: () => void): void {
   } else answer();
 }
 
-function hello(session: Session, helo: string, extended: boolean): void {
+function hello(session: Session, helo: string, verb: "EHLO" | "HELO" | "LHLO"): void {
   const { core, connection } = session;
+  // RFC 2033 §4.1: each protocol has its own, so that neither is taken for the other.
+  if ((verb === "LHLO") !== (core.options.protocol === "lmtp")) {
+    return session.error(replies.replyToFault("not-offered"));
+  }
+  const extended = verb !== "HELO";
   session.resetTransaction(); // §4.1.4
   session.connection = { ...connection, helo, extended };
   idle(session, () => {
-    if (extended) session.say(core.ehloReply(connection.tls !== undefined));
+    if (extended) session.say(core.ehloReply(connection.tls !== undefined, mechanismsFor(session)));
     else session.reply({ code: 250, text: core.options.hostname });
   });
 }
@@ -98,9 +133,13 @@ function mail(session: Session, command: MailCommand): void {
   }
   if ((sizeBytes ?? 0) > limits.maxMessageBytes) return session.error(replies.tooLarge);
   if (wishes.body === "binarymime") return session.error(replies.noBinary);
+  // RFC 8689 §2: the parameter exists inside TLS only.
+  if (wishes.requireTls === true && connection.tls === undefined) {
+    return session.error(replies.replyToFault("unknown-parameter"));
+  }
   const transfer = new Transfer(wishes);
   session.whenReady(core.handler.mail?.(session, transfer.envelope), (refusal) => {
-    if (refusal !== undefined) return session.error(refusal);
+    if (refusal !== undefined) return refuse(session, refusal);
     session.transfer = transfer;
     session.reply(replies.senderOk);
   });
@@ -118,10 +157,19 @@ function recipient(session: Session, wanted: Recipient): void {
   const isBare = wanted.path === "postmaster";
   const path = isBare ? `postmaster@${postmasterDomain ?? hostname}` : wanted.path;
   session.whenReady(core.handler.recipient(session, path), (refusal) => {
-    if (refusal !== undefined) return session.error(refusal);
+    if (refusal !== undefined) {
+      if (refusal.code < 500) return refuse(session, refusal);
+      return slowly(session, () => session.error(refusal));
+    }
     transfer.recipients.push(isBare ? { ...wanted, path } : wanted);
     session.reply(replies.recipientOk);
   });
+}
+
+/** 421 is also the end (RFC 5321 §3.8). */
+function refuse(session: Session, refusal: Reply): void {
+  if (refusal.code === 421) session.close(refusal, "refused");
+  else session.error(refusal);
 }
 
 function data(session: Session): void {

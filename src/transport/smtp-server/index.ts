@@ -1,10 +1,23 @@
 /** The SMTP server engine (RFC 5321): port 25 of the edge, and submission (RFC 6409, RFC 8314). */
 
+export {
+  type ConnectorPorts,
+  type ConnectorRules,
+  connectorRules,
+} from "./connectors.ts";
 export { smtpParameters } from "./parameters.ts";
 export { createSmtpServer, type SmtpServer } from "./server.ts";
+export type { TarpitOptions } from "./tarpit.ts";
 export type {
+  ChannelBinding,
   ContentFacts,
   ContentSink,
+  PeerPort,
+  PeerRules,
+  SaslDialogue,
+  SaslPort,
+  SaslStep,
+  ShownCertificate,
   SmtpAuth,
   SmtpAuthOutcome,
   SmtpHandler,

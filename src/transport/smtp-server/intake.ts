@@ -35,7 +35,7 @@ export class Intake {
   }
 
   /** Only after everything was taken and nothing refused. */
-  end(): Reply | Promise<Reply> {
+  end(): ReturnType<ContentSink["end"]> {
     this.#closed = true;
     return this.#sink.end(this.#facts());
   }

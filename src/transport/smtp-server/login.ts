@@ -1,73 +1,101 @@
 /** The dialogue of AUTH (RFC 4954), inside TLS only. */
 
-import { type Credentials, decodeResponse, mechanisms, readPlain } from "./auth.ts";
+import { Buffer } from "node:buffer";
+import type { Reply } from "#model/reply";
+import { decodeResponse, passwordDialogue, passwordMechanisms } from "./auth.ts";
+import type { Core } from "./core.ts";
+import { identify } from "./peer.ts";
 import * as replies from "./replies.ts";
 import type { Session } from "./session.ts";
-import type { SmtpAuthOutcome } from "./types.ts";
+import { slowly } from "./tarpit.ts";
+import { channelBindingOf } from "./tls.ts";
+import type { SaslDialogue, SaslStep, SmtpAuthOutcome } from "./types.ts";
 
-/** Where a login stands between two lines. */
-export interface Login {
-  readonly mechanism: string;
-  /** LOGIN: given first. */
-  readonly name?: string;
+/** What EHLO offers to this client now; empty: no login. */
+export function mechanismsFor({
+  core,
+  connection,
+}: Pick<Session, "core" | "connection">): readonly string[] {
+  if (connection.tls === undefined) return [];
+  return core.options.auth ? passwordMechanisms : (core.options.sasl?.mechanisms(connection) ?? []);
 }
-
-const askPlain = { code: 334, text: "" };
-const askName = { code: 334, text: "VXNlcm5hbWU6" }; // "Username:"
-const askPassword = { code: 334, text: "UGFzc3dvcmQ6" }; // "Password:"
 
 export function beginLogin(session: Session, mechanism: string, initial?: string): void {
-  const { auth } = session.core.options;
-  const { tls, helo, extended, authenticated } = session.connection;
-  if (auth === undefined || authenticated !== undefined) return session.error(replies.noAuth);
+  const { helo, extended, authenticated, tls } = session.connection;
+  const { options } = session.core;
+  if (authenticated !== undefined) return session.error(replies.noAuth); // §4: once is enough
+  if (options.auth === undefined && options.sasl === undefined)
+    return session.error(replies.noAuth);
   if (tls === undefined) return session.error(replies.authNeedsTls);
   if (helo === "" || !extended) return session.error(replies.sayHello);
-  if (session.transfer !== undefined) return session.error(replies.noAuth); // §3: not in a transaction
-  if (!mechanisms.includes(mechanism)) return session.error(replies.authUnknown);
-  session.login = { mechanism };
-  if (initial !== undefined) return continueLogin(session, session.login, initial);
-  session.phase = "login";
-  session.reply(mechanism === "PLAIN" ? askPlain : askName);
+  if (session.transfer !== undefined) return session.error(replies.noAuth); // §4: not in a transaction
+  const offered = mechanismsFor(session);
+  if (offered.length === 0) return session.error(replies.noAuth);
+  if (!offered.includes(mechanism)) return session.error(replies.authUnknown);
+  const dialogue = dialogueOf(session, mechanism);
+  if (dialogue === undefined) return session.error(replies.noAuth);
+  session.login = dialogue;
+  if (initial !== undefined) return continueLogin(session, dialogue, initial);
+  challenge(session, dialogue.prompt ?? Buffer.alloc(0));
 }
 
-export function continueLogin(session: Session, login: Login, line: string): void {
-  session.phase = "command";
-  session.login = undefined;
-  if (line === "*") return session.error(replies.authCancelled);
-  const text = decodeResponse(line);
-  if (text === null) return session.error(replies.authBad);
-  if (login.mechanism === "PLAIN") {
-    const credentials = readPlain(text);
-    return credentials === null ? session.error(replies.authBad) : verify(session, credentials);
+function dialogueOf(session: Session, mechanism: string): SaslDialogue | undefined {
+  const { auth, sasl }: Core["options"] = session.core.options;
+  if (auth !== undefined) {
+    return passwordDialogue(mechanism, auth, session.connection.clientAddress);
   }
-  if (login.name !== undefined) return verify(session, { name: login.name, password: text });
-  session.login = { mechanism: login.mechanism, name: text };
-  session.phase = "login";
-  session.reply(askPassword);
+  const binding = session.secure && channelBindingOf(session.secure);
+  return sasl?.begin(mechanism, session.connection, binding);
 }
 
-function verify(session: Session, { name, password }: Credentials): void {
-  const { auth } = session.core.options;
-  if (auth === undefined) return session.error(replies.noAuth);
-  const outcome = auth.verify(name, password, session.connection.clientAddress);
-  session.whenReady(outcome, (result) => settle(session, result));
+function challenge(session: Session, octets: Uint8Array): void {
+  session.phase = "login";
+  session.reply({ code: 334, text: Buffer.from(octets).toString("base64") });
+}
+
+export function continueLogin(session: Session, dialogue: SaslDialogue, line: string): void {
+  session.phase = "command";
+  if (line === "*") return over(session, replies.authCancelled);
+  const response = decodeResponse(line);
+  if (response === null) return over(session, replies.authBad);
+  session.whenReady(dialogue.next(response), (step) => take(session, step));
+}
+
+function over(session: Session, reply: Reply): void {
+  session.login = undefined;
+  session.error(reply);
+}
+
+function take(session: Session, step: SaslStep): void {
+  if (step === "bad-response") return over(session, replies.authBad);
+  if ("challenge" in step) return challenge(session, step.challenge);
+  session.login = undefined;
+  settle(session, step);
+}
+
+/** Who came by a connector has to be the one that it is for. */
+function isFit(session: Session, authenticated: string): boolean {
+  const before = session.connection;
+  session.connection = { ...before, authenticated };
+  identify(session);
+  if (session.peer.isLoginUnfit !== true) return true;
+  session.connection = before;
+  identify(session);
+  return false;
 }
 
 function settle(session: Session, result: SmtpAuthOutcome): void {
   const { events, options } = session.core;
-  events.login(result.ok ? "ok" : result.reason, session.connection.clientAddress);
-  if (result.ok) {
-    session.connection = { ...session.connection, authenticated: result.address };
-    session.reply(replies.loggedIn);
-    return;
-  }
-  if (result.reason !== "refused") {
-    session.error(replies.authLater);
-    return;
-  }
+  const isIn = result.ok && isFit(session, result.address);
+  const outcome = result.ok ? (isIn ? "ok" : "refused") : result.reason;
+  events.login(outcome, session.connection.clientAddress);
+  if (outcome === "ok") return session.reply(replies.loggedIn);
+  if (outcome !== "refused") return session.error(replies.authLater);
   session.failedLogins += 1;
-  session.reply(replies.authRefused);
-  if (session.failedLogins >= options.limits.maxLogins) {
-    session.refuse("too-many-logins", replies.tooManyErrors);
-  }
+  slowly(session, () => {
+    session.reply(replies.authRefused);
+    if (session.failedLogins >= options.limits.maxLogins) {
+      session.refuse("too-many-logins", replies.tooManyErrors);
+    }
+  });
 }

@@ -42,6 +42,8 @@ export const outOfStep: Reply = reply(
   "5.5.0",
   "wait for my answer before you send the message",
 );
+export const outOfTurn: Reply = reply(503, "5.5.0", "wait for my answers, PIPELINING needs EHLO");
+export const notHttp: Reply = reply(554, "5.5.1", "this is SMTP");
 export const tooManyRecipients: Reply = reply(452, "4.5.3", "too many recipients");
 export const tooLarge: Reply = reply(552, "5.3.4", "message too large");
 export const badContent: Reply = reply(550, "5.6.0", "lines end with CR LF and hold no NUL");
@@ -51,11 +53,29 @@ export const needsUtf8: Reply = reply(553, "5.6.7", "an address beyond ASCII nee
 export const badChunk: Reply = reply(501, "5.5.4", "BDAT wants a size");
 
 export const noTls: Reply = reply(502, "5.5.1", "TLS is not offered now");
+export const tlsFirst: Reply = reply(530, "5.7.0", "Must issue a STARTTLS command first"); // RFC 3207 §4
+export const weakTls: Reply = reply(550, "5.7.0", "this connector wants stronger TLS than that");
+export const needsCertificate: Reply = reply(
+  550,
+  "5.7.1",
+  "from your network mail comes with a client certificate that we know",
+);
+export const notYourDomain: Reply = reply(
+  550,
+  "5.7.1",
+  "your connector is not for mail from that domain",
+);
+export const partnersDomain: Reply = reply(
+  550,
+  "5.7.1",
+  "mail from that domain comes by a connector of its own",
+);
 export const noAuth: Reply = reply(503, "5.5.1", "AUTH is not offered now");
 export const authNeedsTls: Reply = reply(538, "5.7.11", "AUTH needs TLS first"); // RFC 4954 §6
 export const authRequired: Reply = reply(530, "5.7.0", "log in first");
 export const authUnknown: Reply = reply(504, "5.5.4", "mechanism not offered");
 export const authCancelled: Reply = reply(501, "5.7.0", "login cancelled");
+export const authTooLong: Reply = reply(500, "5.5.6", "line of the login too long"); // RFC 4954 §4
 export const authBad: Reply = reply(501, "5.5.2", "cannot decode that");
 export const authRefused: Reply = reply(535, "5.7.8", "name or password wrong");
 export const authLater: Reply = reply(454, "4.7.0", "cannot log you in now, try again later");

@@ -7,10 +7,10 @@ import { Misconfigured } from "#base/errors";
 import { type Endpoint, type Listener, systemNet, trustOf } from "#base/net";
 import { formatReply } from "#formats/smtp";
 import { Admission } from "./admission.ts";
-import { mechanisms } from "./auth.ts";
 import type { Core } from "./core.ts";
 import { smtpEvents } from "./events.ts";
 import { Session } from "./session.ts";
+import { Tarpit } from "./tarpit.ts";
 import type { SmtpHandler, SmtpServerOptions } from "./types.ts";
 
 export interface SmtpServer {
@@ -57,6 +57,7 @@ class Engine implements SmtpServer, Core {
   readonly handler: SmtpHandler;
   readonly events: Core["events"];
   readonly admission: Admission;
+  readonly tarpit: Tarpit | undefined;
   readonly isTrustedProxy: Core["isTrustedProxy"];
   isDraining = false;
   readonly #sessions = new Set<Session>();
@@ -66,15 +67,16 @@ class Engine implements SmtpServer, Core {
   #idAt = 0;
   #sweep: Timer | undefined;
   #drained: (() => void) | undefined;
-  readonly #ehlo: readonly [clear: string, secure: string];
+  /** Replies to EHLO by what they offer. */
+  readonly #ehlo = new Map<string, string>();
 
   constructor(options: SmtpServerOptions, handler: SmtpHandler) {
     this.options = options;
     this.handler = handler;
     this.events = smtpEvents(options.listener, options.log, options.registry);
     this.admission = new Admission(options.limits);
+    this.tarpit = options.tarpit && new Tarpit(options.tarpit, options.clock, this.events);
     this.isTrustedProxy = trustOf(options.proxyTrusted);
-    this.#ehlo = [ehloReply(options, false), ehloReply(options, true)];
   }
 
   attach(stream: Duplex, from: Endpoint): void {
@@ -126,8 +128,14 @@ class Engine implements SmtpServer, Core {
     await Promise.all(closed);
   }
 
-  ehloReply(secure: boolean): string {
-    return this.#ehlo[secure ? 1 : 0];
+  ehloReply(secure: boolean, logins: readonly string[]): string {
+    const key = secure ? `secure ${logins.join(" ")}` : "clear";
+    let reply = this.#ehlo.get(key);
+    if (reply === undefined) {
+      reply = ehloReply(this.options, secure, logins);
+      this.#ehlo.set(key, reply);
+    }
+    return reply;
   }
 
   newId(): string {
@@ -184,8 +192,8 @@ class Engine implements SmtpServer, Core {
   };
 }
 
-function ehloReply(options: SmtpServerOptions, secure: boolean): string {
-  const { hostname, limits, tls, implicitTls, auth } = options;
+function ehloReply(options: SmtpServerOptions, secure: boolean, logins: readonly string[]): string {
+  const { hostname, limits, tls, implicitTls } = options;
   const text = [
     hostname,
     "PIPELINING",
@@ -198,6 +206,7 @@ function ehloReply(options: SmtpServerOptions, secure: boolean): string {
     `LIMITS RCPTMAX=${limits.maxRecipients} MAILMAX=${limits.messagesPerConnection}`, // RFC 9422
   ];
   if (tls !== undefined && !implicitTls && !secure) text.push("STARTTLS");
-  if (auth !== undefined && secure) text.push(`AUTH ${mechanisms.join(" ")}`);
+  if (secure) text.push("REQUIRETLS"); // RFC 8689 §2
+  if (logins.length > 0) text.push(`AUTH ${logins.join(" ")}`);
   return formatReply({ code: 250, text });
 }

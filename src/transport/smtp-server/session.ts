@@ -1,6 +1,5 @@
 /** One SMTP session, from the first octet to the last (RFC 5321 §3, §4.1.4). */
 
-import { isUtf8 } from "node:buffer";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { plainAddress } from "#base/ip";
@@ -11,36 +10,30 @@ import type { Envelope } from "#model/envelope";
 import type { Reply } from "#model/reply";
 import { runCommand } from "./commands.ts";
 import type { ScanOutcome } from "./content-scanner.ts";
-import type { Core } from "./core.ts";
-import { continueLogin, type Login } from "./login.ts";
+import type { Core, Phase } from "./core.ts";
+import { continueLogin } from "./login.ts";
+import { handshakeFailed, identify } from "./peer.ts";
 import * as replies from "./replies.ts";
-import { insideTls, serverTls } from "./tls.ts";
-import type { Transfer } from "./transfer.ts";
-import type { SmtpSession } from "./types.ts";
+import { insideTls, serverTls, shownCertificate } from "./tls.ts";
+import { bestOf, finalReplies, type Transfer } from "./transfer.ts";
+import type { PeerRules, SaslDialogue, ShownCertificate, SmtpSession } from "./types.ts";
 import { Wire } from "./wire.ts";
-
-type Phase =
-  | "proxy"
-  | "handshake"
-  | "silent"
-  | "command"
-  | "login"
-  | "data"
-  | "chunk"
-  | "discard"
-  | "ending";
 
 /** RFC 4954 §4: lines of a login may be so long. */
 const maxLoginLine = 12_288;
 /** Time a closed connection has to take our last words. */
 const lingerMs = 5000;
-const beyondAscii = /[^\0-\x7f]/;
 
 export class Session extends Wire implements SmtpSession {
   readonly core: Core;
   connection: Connection;
   transfer: Transfer | undefined;
-  login: Login | undefined;
+  /** The dialogue of AUTH that is under way. */
+  login: SaslDialogue | undefined;
+  peer: PeerRules = {};
+  secure: TLSSocket | undefined;
+  /** What the client showed in its handshake. */
+  shown: ShownCertificate | undefined;
   phase: Phase = "silent";
   errors = 0;
   idleCommands = 0;
@@ -148,7 +141,8 @@ export class Session extends Wire implements SmtpSession {
       this.phase = "command";
       events.connected();
       this.expect(options.limits.greetingTimeoutMs);
-      this.reply({ code: 220, text: `${options.hostname} ESMTP Postern` });
+      const protocol = options.protocol === "lmtp" ? "LMTP" : "ESMTP";
+      this.reply({ code: 220, text: `${options.hostname} ${protocol} Postern` });
       if (!this.isBusy) this.run();
     });
   }
@@ -169,10 +163,15 @@ export class Session extends Wire implements SmtpSession {
       while (plain.read() !== null); // RFC 3207 §4.2: nothing said in clear may reach the other side
     } else if (handshake.length > 0) plain.unshift(handshake);
     this.#plain = plain;
-    const secure = serverTls(plain, this.core.options.tls?.());
+    const { tls, peers } = this.core.options;
+    const asks = peers?.asksCertificate(this.connection) ?? false;
+    const secure = serverTls(plain, tls?.(this.connection), asks);
     this.changeStream(secure);
     this.core.adopt(secure, this);
     secure.once("secure", () => this.#secured(secure));
+    secure.once("error", (error) => {
+      if (this.phase === "handshake") handshakeFailed(this, error);
+    });
   }
 
   beginChunk(sizeBytes: number): void {
@@ -217,16 +216,14 @@ export class Session extends Wire implements SmtpSession {
   protected override failed(error: unknown): void {
     const reply = replies.replyToError(error);
     if (reply.status === "4.3.0") this.core.events.handlerFailed(error);
-    const intake = this.transfer?.intake;
+    const { transfer } = this;
+    const { intake } = transfer ?? {};
     if ((this.phase === "data" || this.phase === "chunk") && intake !== undefined) {
       intake.refuse(reply, "sink failed");
       this.#afterPiece();
       return;
     }
-    if (this.phase === "ending") {
-      this.transfer = undefined;
-      this.phase = "command";
-    }
+    if (this.phase === "ending" && transfer !== undefined) return this.#settle(transfer, reply);
     this.reply(reply);
     if (this.phase === "silent") this.close(replies.shuttingDown, "failed");
   }
@@ -242,6 +239,7 @@ export class Session extends Wire implements SmtpSession {
 
   #admit(): void {
     this.phase = "silent";
+    identify(this);
     this.#admitted = this.core.admission.enter(this.connection.clientAddress);
     if (!this.#admitted) {
       if (this.core.options.implicitTls) this.phase = "handshake"; // no clear text on a TLS port
@@ -268,7 +266,10 @@ export class Session extends Wire implements SmtpSession {
   }
 
   #secured(stream: TLSSocket): void {
-    this.connection = insideTls(this.connection, stream);
+    this.secure = stream;
+    this.shown = shownCertificate(stream);
+    this.connection = insideTls(this.connection, stream, this.shown);
+    identify(this);
     this.resetTransaction();
     if (this.core.options.implicitTls) {
       this.phase = "silent";
@@ -280,33 +281,26 @@ export class Session extends Wire implements SmtpSession {
   }
 
   #takeLine(): boolean {
-    const { limits, auth } = this.core.options;
-    const max = auth === undefined ? limits.maxCommandBytes : maxLoginLine;
-    const end = this.input.indexOf(10, this.at);
-    if ((end < 0 ? this.input.length : end + 1) - this.at > max) {
-      this.refuse("line-too-long", replies.lineTooLong);
-      return true;
+    const { limits, auth, sasl } = this.core.options;
+    const max = (auth ?? sasl) === undefined ? limits.maxCommandBytes : maxLoginLine;
+    const read = this.readLine(max);
+    if (read === "more") return false;
+    if (read === "too-long") {
+      this.refuse("line-too-long", this.#isInLogin() ? replies.authTooLong : replies.lineTooLong);
+    } else if (read === "bad-end") this.refuse("bad-line-end", replies.badLineEnd);
+    else {
+      this.expect(limits.commandTimeoutMs);
+      if (this.login !== undefined && this.phase === "login")
+        continueLogin(this, this.login, read.line);
+      else runCommand(this, read.line);
     }
-    if (end < 0) return false;
-    let line = this.input.toString("latin1", this.at, Math.max(this.at, end - 1));
-    if (
-      this.input[end - 1] !== 13 ||
-      end === this.at ||
-      line.includes("\r") ||
-      line.includes("\0")
-    ) {
-      this.refuse("bad-line-end", replies.badLineEnd);
-      return true;
-    }
-    if (beyondAscii.test(line)) {
-      const octets = this.input.subarray(this.at, end - 1);
-      line = isUtf8(octets) ? octets.toString("utf8") : "\ufffd";
-    }
-    this.at = end + 1;
-    this.expect(limits.commandTimeoutMs);
-    if (this.login !== undefined && this.phase === "login") continueLogin(this, this.login, line);
-    else runCommand(this, line);
     return true;
+  }
+
+  #isInLogin(): boolean {
+    return (
+      this.phase === "login" || /^AUTH /i.test(this.input.toString("latin1", this.at, this.at + 5))
+    );
   }
 
   #takePiece(): void {
@@ -370,17 +364,20 @@ export class Session extends Wire implements SmtpSession {
       return;
     }
     this.phase = "ending";
-    const { sizeBytes } = intake;
-    this.whenReady(intake.refusal ?? intake.end(), (reply) => {
-      this.transfer = undefined;
-      this.phase = "command";
-      this.messages += 1;
-      this.idleCommands = 0;
-      this.core.events.message(reply.code, sizeBytes);
-      this.reply(reply);
-      this.expect(this.core.options.limits.commandTimeoutMs);
-      if (this.core.isDraining) this.close(replies.shuttingDown);
-    });
+    this.whenReady(intake.refusal ?? intake.end(), (outcome) => this.#settle(transfer, outcome));
+  }
+
+  #settle(transfer: Transfer, outcome: Reply | readonly Reply[]): void {
+    const { events, options, isDraining } = this.core;
+    const told = finalReplies(transfer, outcome, options.protocol);
+    this.transfer = undefined;
+    this.phase = "command";
+    this.messages += 1;
+    this.idleCommands = 0;
+    events.message(bestOf(told).code, transfer.intake?.sizeBytes ?? 0);
+    for (const reply of told) this.reply(reply);
+    this.expect(options.limits.commandTimeoutMs);
+    if (isDraining) this.close(replies.shuttingDown);
   }
 
   #discard(): void {

@@ -1,9 +1,29 @@
 /** One transaction of a session: its envelope, and its message while that comes in (RFC 5321 §3.3). */
 
 import type { Envelope, Recipient } from "#model/envelope";
+import type { Reply } from "#model/reply";
 import { ContentScanner } from "./content-scanner.ts";
 import { Intake } from "./intake.ts";
 import type { ContentSink, SmtpLimits } from "./types.ts";
+
+/** What is said at the end of a message: once, or for LMTP to each recipient (RFC 2033 §4.2). */
+export function finalReplies(
+  { recipients }: Transfer,
+  outcome: Reply | readonly Reply[],
+  protocol: "smtp" | "lmtp" = "smtp",
+): readonly Reply[] {
+  if (isSeveral(outcome)) return outcome;
+  return protocol === "lmtp" ? recipients.map(() => outcome) : [outcome];
+}
+
+/** Of a message that some recipients have: that somebody has it. */
+export function bestOf(replies: readonly Reply[]): Reply {
+  return replies.reduce((best, one) => (one.code < best.code ? one : best));
+}
+
+function isSeveral(outcome: Reply | readonly Reply[]): outcome is readonly Reply[] {
+  return Array.isArray(outcome);
+}
 
 /** Rate is not looked at before a message has had so long. */
 const graceMs = 60_000;

@@ -7,11 +7,13 @@ import type { Registry } from "#base/measures";
 import type { Net } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { Random } from "#base/random";
-import type { Connection } from "#model/connection";
+import type { Connection, TlsProofKind } from "#model/connection";
 import type { Envelope, Path } from "#model/envelope";
 import type { ContentId, MessageId } from "#model/mailbox";
 import type { Reply } from "#model/reply";
+import type { TlsVersion } from "#model/tls-policy";
 import type { smtpParameters } from "./parameters.ts";
+import type { TarpitOptions } from "./tarpit.ts";
 
 export type SmtpLimits = Values<typeof smtpParameters>;
 
@@ -27,6 +29,56 @@ export interface SmtpAuth {
   readonly required: boolean;
 }
 
+/** One login, step by step (RFC 4422 §3). */
+export interface SaslDialogue {
+  /** Said to who brings no initial response; nothing when absent. */
+  readonly prompt?: Uint8Array;
+  /** @param response decoded, untrusted */
+  next(response: Buffer): Later<SaslStep>;
+}
+
+export type SaslStep = { readonly challenge: Uint8Array } | SmtpAuthOutcome | "bad-response";
+
+/** Logins on a port that strangers use, too; inside TLS only (RFC 4954). */
+export interface SaslPort {
+  /** What this client is offered; empty: no login at all. */
+  mechanisms(connection: Connection): readonly string[];
+  /** @param mechanism one of those */
+  begin(
+    mechanism: string,
+    connection: Connection,
+    binding: ChannelBinding | undefined,
+  ): SaslDialogue;
+}
+
+/** SHA-256, lower-case hexadecimal, of what a client showed in its handshake. */
+export interface ShownCertificate {
+  readonly sha256: string;
+  readonly keySha256: string;
+}
+
+/** What is known of a client so far, and therefore demanded of it. */
+export interface PeerRules {
+  /** Name of the inbound connector that it came by. */
+  readonly connector?: string;
+  /** It logged in as a partner that does not come this way: as good as a wrong password. */
+  readonly isLoginUnfit?: true;
+  /** What its certificate stood against. */
+  readonly proof?: TlsProofKind;
+  /** 530 to whatever needs TLS first (RFC 3207 §4). */
+  readonly requireTls?: boolean;
+  /** Whose demands its handshake has to meet; for the log when it fails. */
+  readonly floor?: { readonly connector: string; readonly minVersion: TlsVersion };
+}
+
+/** Tells clients apart. */
+export interface PeerPort {
+  /** Asked when a client comes, after TLS, and after its login. */
+  rules(connection: Connection, shown: ShownCertificate | undefined): PeerRules;
+  /** Is it asked for a certificate? It may go without one. */
+  asksCertificate(connection: Connection): boolean;
+}
+
 export interface SmtpServerOptions {
   /** Name in the configuration: "smtp", "submission". */
   readonly listener: string;
@@ -35,11 +87,18 @@ export interface SmtpServerOptions {
   /** Domain of a bare `<Postmaster>`; without it, the host name. */
   readonly postmasterDomain?: string;
   /** Asked at each handshake: a renewed certificate is served from then on. */
-  readonly tls?: () => SecureContext;
+  readonly tls?: (connection: Connection) => SecureContext;
+  /** lmtp: LHLO, and at the end of a message one reply for each recipient (RFC 2033). Absent: smtp. */
+  readonly protocol?: "smtp" | "lmtp";
   /** TLS from the first octet (RFC 8314 §3.3) instead of STARTTLS. */
   readonly implicitTls: boolean;
   readonly limits: SmtpLimits;
   readonly auth?: SmtpAuth;
+  /** How slowly refused recipients and logins are answered; absent: at once. */
+  readonly tarpit?: TarpitOptions;
+  /** Instead of `auth`. */
+  readonly sasl?: SaslPort;
+  readonly peers?: PeerPort;
   /** Networks ("192.0.2.0/24") whose connections must begin with a PROXY header. */
   readonly proxyTrusted: readonly string[];
   readonly clock: Clock;
@@ -55,6 +114,12 @@ export interface SmtpSession {
   readonly connection: Connection;
   /** From MAIL to the end of the transaction. */
   readonly envelope: Envelope | undefined;
+}
+
+/** RFC 9266 §4. */
+export interface ChannelBinding {
+  readonly type: "tls-exporter";
+  readonly data: Buffer;
 }
 
 export interface Transaction {
@@ -75,8 +140,11 @@ export interface ContentSink {
    * are still to be hashed.
    */
   write(chunk: Buffer): void | Promise<void>;
-  /** A positive reply says that the message is kept. */
-  end(facts: ContentFacts): Reply | Promise<Reply>;
+  /**
+   * A positive reply says that the message is kept. Several, for LMTP only, are those of the
+   * recipients in their order; one is for all of them.
+   */
+  end(facts: ContentFacts): Later<Reply | readonly Reply[]>;
   /** Connection lost, too large, malformed: nothing of the message counts. */
   abort(why: string): void;
 }
@@ -88,7 +156,10 @@ export interface ContentFacts {
 
 type Later<Value> = Value | Promise<Value>;
 
-/** Undefined accepts. Errors thrown become 4xx replies; their words stay inside. */
+/**
+ * Undefined accepts. A reply of code 421 also ends the session (RFC 5321 §3.8). Errors thrown become
+ * 4xx replies; their words stay inside.
+ */
 export interface SmtpHandler {
   /** Before the greeting; a reply refuses the client. */
   connected?(connection: Connection): Later<Reply | undefined>;

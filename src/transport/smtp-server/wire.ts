@@ -1,9 +1,10 @@
 /** Octets of one connection: chunks in, replies out in one write per chunk, waiting without loss. */
 
-import { Buffer } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 import type { Duplex } from "node:stream";
 
 const none: Buffer = Buffer.alloc(0);
+const beyondAscii = /[^\0-\x7f]/;
 /** Our limit on replies that the client does not fetch, in octets. */
 const maxUnsent = 262_144;
 
@@ -41,6 +42,11 @@ export abstract class Wire {
     return this.at < this.input.length || this.#backlog !== undefined;
   }
 
+  /** Octets that came and were not looked at. */
+  get waitingBytes(): number {
+    return this.input.length - this.at;
+  }
+
   receive(chunk: Buffer): void {
     if (this.closed) return;
     if (this.#busy) {
@@ -75,6 +81,36 @@ export abstract class Wire {
       (value) => this.#settle(() => then(value)),
       (error: unknown) => this.#settle(() => this.failed(error)),
     );
+  }
+
+  /** As whenReady(), for long waits: reading stops at once, and the chunk is let go. */
+  waitLong(until: Promise<void>, then: () => void): void {
+    this.#pause();
+    const rest = this.input.subarray(this.at);
+    this.input = rest.length === 0 ? none : Buffer.from(rest);
+    this.at = 0;
+    this.whenReady(until, then);
+  }
+
+  /**
+   * Takes one line; "\ufffd" stands for one that is not UTF-8.
+   *
+   * @param max octets, its end included
+   */
+  protected readLine(max: number): { readonly line: string } | "more" | "too-long" | "bad-end" {
+    const end = this.input.indexOf(10, this.at);
+    if ((end < 0 ? this.input.length : end + 1) - this.at > max) return "too-long";
+    if (end < 0) return "more";
+    const from = this.at;
+    let line = this.input.toString("latin1", from, Math.max(from, end - 1));
+    const isEnded = this.input[end - 1] === 13 && end > from;
+    if (!isEnded || line.includes("\r") || line.includes("\0")) return "bad-end";
+    if (beyondAscii.test(line)) {
+      const octets = this.input.subarray(from, end - 1);
+      line = isUtf8(octets) ? octets.toString("utf8") : "\ufffd";
+    }
+    this.at = end + 1;
+    return { line };
   }
 
   protected run(): void {

@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { OpenEmail, SenderCheck } from "../types.ts";
+import type { OpenEmail, SenderCheck, SenderPartner } from "../types.ts";
 import { authorsOf, cleanName, fullName, nameList } from "../words.ts";
 
 interface Fact {
@@ -27,6 +27,7 @@ const methods: readonly (readonly [SenderCheck["method"], string])[] = [
   ["dkim", "DKIM"],
   ["dmarc", "DMARC"],
   ["arc", "ARC"],
+  ["connector", "Partner's certificate"],
   ["sender-id", "Sender ID (legacy)"],
 ];
 
@@ -47,6 +48,7 @@ function factsOf(email: OpenEmail): readonly Fact[] {
     ),
     checks.length === 0 && { name: "Checks", words: "none were made" },
     { name: "Came from", words: origins[email.senderOrigin] },
+    email.senderPartner !== null && partnerFact(email.senderPartner),
     spamFact(email),
     { name: "Message-ID", words: email.messageId?.join(" ") || "none" },
   ];
@@ -60,6 +62,11 @@ function returnPath(field: string): string {
 
 function checkFact(name: string, { result, judged, why }: SenderCheck): Fact {
   return { name, words: [result, cleanName(judged)].filter(Boolean).join(" · "), why };
+}
+
+function partnerFact({ connector, identity, by }: SenderPartner): Fact {
+  const proof = by === "login" ? `login ${identity}` : `certificate ${identity}`;
+  return { name: "Partner", words: connector, why: proof };
 }
 
 function spamFact({ spamLevel, spamReasons }: OpenEmail): Fact | false {
