@@ -25,7 +25,12 @@ function countedDerive(): { readonly derive: Derive; readonly costs: string[] } 
 const password = "correct horse";
 
 async function house(
-  options: { limits?: object; derive?: Derive; needsSecondFactor?: boolean } = {},
+  options: {
+    limits?: object;
+    derive?: Derive;
+    needsSecondFactor?: boolean;
+    gatewayDomains?: readonly string[];
+  } = {},
 ) {
   const people = memoryPeople();
   const factors = memoryFactors();
@@ -36,6 +41,7 @@ async function house(
       people,
       factors,
       needsSecondFactor: options.needsSecondFactor ?? false,
+      gatewayDomains: options.gatewayDomains ?? [],
       clock,
       random: seededRandom(1),
       log: silentLog,
@@ -320,6 +326,26 @@ describe("resolve() and sending", () => {
     });
     assert.deepEqual(directory.resolve("d0@example.org"), []);
     assert.equal(directory.resolve("d5@example.org").length, 1);
+  });
+
+  test("in a gateway domain who is here stays here, and all others are inside", async () => {
+    const { directory } = await house({ gatewayDomains: ["example.org"] });
+    const alice = directory.personByAddress("alice@example.org")?.id ?? "";
+    const here = { kind: "account", account: alice };
+    const inside = (address: string) => ({ kind: "elsewhere", address });
+    await directory.addAlias("team@example.org", ["alice@example.org", "Zoe@example.org"], "test");
+    for (const [address, ...destinations] of [
+      ["Alice+tag@example.org", here],
+      ["Zoe+tag@example.org", inside("Zoe+tag@example.org")],
+      ["postmaster@example.org", inside("postmaster@example.org")],
+      ["team@example.org", here, inside("Zoe@example.org")],
+      ["zoe@elsewhere.test"],
+    ] as const) {
+      assert.deepEqual(directory.resolve(address), destinations, address);
+    }
+    assert.ok(!directory.maySendAs(alice, "zoe@example.org"));
+    const listed = directory.deliverableAddresses();
+    assert.ok(listed.includes("postmaster@example.org") && !listed.includes("zoe@example.org"));
   });
 
   test("takes mail for postmaster even when nobody was named (RFC 5321 §4.5.1)", async () => {

@@ -22,6 +22,8 @@ export interface DirectoryDeps {
   readonly factors: FactorStore;
   /** Nobody enters by password alone: programs need an app password. */
   readonly needsSecondFactor: boolean;
+  /** Domains whose addresses, but for those that are here, are on a server inside; lower case. */
+  readonly gatewayDomains?: readonly string[];
   readonly clock: Clock;
   /** Must be the system's: salts and the key of remembered logins come from it. */
   readonly random: Random;
@@ -111,7 +113,7 @@ export interface OpenDirectory extends DirectoryAdmin, Omit<Directory, "login">,
 
 export async function openDirectory(deps: DirectoryDeps): Promise<OpenDirectory> {
   const { people, factors, clock, random, limits, needsSecondFactor } = deps;
-  const tables = new Tables();
+  const tables = new Tables(deps.gatewayDomains);
   for (const domain of await people.domains()) tables.putDomain(domain);
   for (const account of await people.accounts()) tables.putAccount(account);
   for (const alias of await people.aliases()) tables.putAlias(alias);

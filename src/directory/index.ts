@@ -19,3 +19,4 @@ export {
   withoutFactor,
 } from "./factors.ts";
 export { type DirectoryLimits, directoryParameters } from "./parameters.ts";
+export { Guard, type Try } from "./slow-down.ts";

@@ -10,12 +10,18 @@ const maxDepth = 10;
 /** Our limit on what one address may fan out to. */
 const maxDestinations = 1000;
 
+/** @param gateways domains of ours whose other addresses are on a server inside */
 export class Tables {
   readonly domains: Map<string, Domain> = new Map();
   readonly accounts: Map<AccountId, Account> = new Map();
   readonly aliases: Map<string, Alias> = new Map();
   readonly #byAddress = new Map<string, Account>();
   readonly #factors = new Map<AccountId, readonly Factor[]>();
+  readonly #gateways: ReadonlySet<string>;
+
+  constructor(gateways: readonly string[] = []) {
+    this.#gateways = new Set(gateways);
+  }
 
   putDomain(domain: Domain): void {
     this.domains.set(domain.name.toLowerCase(), domain);
@@ -75,7 +81,7 @@ export class Tables {
         found.set(account.id, { kind: "account", account: account.id });
       } else if (alias !== undefined) {
         for (const next of alias.targets) follow(next, depth + 1);
-      } else if (!this.isLocal(key) && depth > 0) {
+      } else if (this.#isInside(key) || (!this.isLocal(key) && depth > 0)) {
         found.set(key, { kind: "elsewhere", address: target });
       }
     };
@@ -99,6 +105,10 @@ export class Tables {
     for (const address of all) if (this.resolve(address).length > 0) yield address;
   }
 
+  #isInside(key: string): boolean {
+    return this.#gateways.has(domainOf(key));
+  }
+
   #forgetAddress(id: AccountId): void {
     const old = this.accounts.get(id);
     if (old !== undefined) this.#byAddress.delete(keyOf(old.address));
@@ -115,6 +125,7 @@ export class Tables {
   /** RFC 5321 §4.5.1: mail to postmaster always reaches somebody; here the oldest account. */
   #postmaster(key: string): Account | undefined {
     if (!key.startsWith("postmaster@") || !this.isLocal(key)) return undefined;
+    if (this.#isInside(key)) return undefined;
     let oldest: Account | undefined;
     for (const account of this.accounts.values()) {
       if (oldest === undefined || account.createdAtMs < oldest.createdAtMs) oldest = account;

@@ -2,7 +2,17 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "./installation.ts";
@@ -13,8 +23,16 @@ export interface MailboxOwner {
   readonly password: string;
 }
 
+/** Its LMTP server is a package of its own. */
+export const hasDovecotLmtp: boolean =
+  process.getuid?.() === 0 && existsSync("/usr/lib/dovecot/lmtp");
+
 export interface Dovecot extends AsyncDisposable {
   readonly imapPort: number;
+  /** For owners alone; 0 without that package. */
+  readonly lmtpPort: number;
+  /** What lies in somebody's inbox, unread, in the order of the file names; an octet a character. */
+  delivered(address: string): string[];
   /** Puts a message into somebody's inbox, as a delivery agent would. */
   deliver(address: string, message: string): void;
 }
@@ -25,11 +43,12 @@ const nobody = 65_534;
 export async function startDovecot(owners: readonly MailboxOwner[]): Promise<Dovecot> {
   const folder = mkdtempSync(join(tmpdir(), "postern-dovecot-"));
   chmodSync(folder, 0o755);
-  const [imapPort = 0] = await freePorts(1);
+  const [imapPort = 0, lmtp = 0] = await freePorts(2);
+  const lmtpPort = hasDovecotLmtp ? lmtp : 0;
   for (const { address } of owners) makeMaildir(folder, address);
   const passwords = owners.map(({ address, password }) => `${address}:{PLAIN}${password}::::::\n`);
   writeFileSync(join(folder, "passwd"), passwords.join(""));
-  writeFileSync(join(folder, "dovecot.conf"), configuration(folder, imapPort));
+  writeFileSync(join(folder, "dovecot.conf"), configuration(folder, imapPort, lmtpPort));
   const dovecot = spawn("/usr/sbin/dovecot", ["-F", "-c", join(folder, "dovecot.conf")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
@@ -37,6 +56,12 @@ export async function startDovecot(owners: readonly MailboxOwner[]): Promise<Dov
   let delivered = 0;
   return {
     imapPort,
+    lmtpPort,
+    delivered(address) {
+      const inbox = join(folder, "mail", address, "Maildir/new");
+      const names = readdirSync(inbox).sort();
+      return names.map((name) => readFileSync(join(inbox, name), "latin1"));
+    },
     deliver(address, message) {
       delivered += 1;
       const name = `${Math.trunc(Date.now() / 1000)}.M${delivered}P1.test`;
@@ -64,11 +89,17 @@ function makeMaildir(folder: string, address: string): void {
   }
 }
 
-function configuration(folder: string, imapPort: number): string {
-  return `base_dir = ${folder}/run
+function configuration(folder: string, imapPort: number, lmtpPort: number): string {
+  const lmtp = `service lmtp {
+  inet_listener lmtp {
+    port = ${lmtpPort}
+  }
+}
+`;
+  return `${lmtpPort === 0 ? "" : lmtp}base_dir = ${folder}/run
 state_dir = ${folder}/state
 log_path = ${folder}/log
-protocols = imap
+protocols = imap${lmtpPort === 0 ? "" : " lmtp"}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
