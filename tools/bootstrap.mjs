@@ -1,11 +1,12 @@
 // Brings a fresh machine to the point where TypeScript runs: plain JavaScript for Node 20 and newer.
 // It installs the locked packages (Node 26 among them), builds the webmail when its sources changed,
-// for tests also the Debian packages they drive and the real mail they read, and then hands over to
-// Node 26.
+// for tests also the Debian packages they drive, the mail servers they exchange mail with and the real
+// mail they read, and then hands over to Node 26.
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -26,9 +27,12 @@ const debianPackages = [
   ["chromium", "/usr/bin/chromium"],
   ["curl", "/usr/bin/curl"],
   ["dovecot-imapd", "/usr/lib/dovecot/imap"],
+  ["dovecot-lmtpd", "/usr/lib/dovecot/lmtp"],
   ["fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"],
   ["iproute2", "/usr/bin/ss"],
+  ["ldap-utils", "/usr/bin/ldapadd"],
   ["libcharon-extra-plugins", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so"],
+  ["libsasl2-modules", "/usr/share/doc/libsasl2-modules"],
   ["libstrongswan-standard-plugins", "/usr/lib/ipsec/plugins/libstrongswan-gcm.so"],
   ["libxml2-utils", "/usr/bin/xmllint"],
   ["memcached", "/usr/bin/memcached"],
@@ -50,6 +54,7 @@ const debianPackages = [
   ["roundcube-plugins", "/usr/share/roundcube/plugins/http_authentication/http_authentication.php"],
   ["roundcube-sqlite3", "/usr/share/doc/roundcube-sqlite3"],
   ["rspamd", "/usr/bin/rspamd"],
+  ["slapd", "/usr/sbin/slapd"],
   ["softhsm2", "/usr/bin/softhsm2-util"],
   ["spamassassin", "/usr/share/spamassassin/20_body_tests.cf"],
   ["spamd", "/usr/sbin/spamd"],
@@ -61,6 +66,7 @@ const debianPackages = [
   ["swift-object", "/usr/bin/swift-object-server"],
   ["swift-proxy", "/usr/bin/swift-proxy-server"],
   ["testssl.sh", "/usr/bin/testssl"],
+  ["unbound", "/usr/sbin/unbound"],
   ["wireguard-go", "/usr/bin/wireguard-go"],
   ["wireguard-tools", "/usr/bin/wg"],
 ];
@@ -81,10 +87,27 @@ const realMail = {
   folder: "package/data/easy-ham-1",
 };
 
+/**
+ * Unpacked and not installed (docs/decisions/0032): a Debian machine has one mail server, which is
+ * Postfix here; and the virus scanner would come with a service that fetches its patterns.
+ */
+const unpackedPackages = [
+  "clamav-daemon",
+  "clamav-milter",
+  "exim4-base",
+  "exim4-daemon-light",
+  "opensmtpd",
+];
+
+/** The release's own OpenSMTPD cannot serve TLS with that release's OpenSSL. */
+const backported = { release: "bookworm", packages: ["opensmtpd"] };
+
+const peersFolder = "node_modules/.peers";
+
 const jobs = {
   start: { build: true, run: ["programs/postern.ts", "up", "--try"] },
-  test: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
-  ok: { build: true, debian: true, mail: true, run: ["tools/ok.ts"] },
+  test: { build: true, debian: true, peers: true, mail: true, run: ["tools/ok.ts"] },
+  ok: { build: true, debian: true, peers: true, mail: true, run: ["tools/ok.ts"] },
   check: { run: ["tools/check.ts"] },
   bench: { build: true, debian: true, bench: true, run: ["bench/index.ts"] },
   install: { build: true },
@@ -157,7 +180,10 @@ function buildWebmail() {
 }
 
 function installDebianPackages(packages) {
-  const missing = packages.filter(([, proof]) => !existsSync(proof)).map(([name]) => name);
+  aptInstall(packages.filter(([, proof]) => !existsSync(proof)).map(([name]) => name));
+}
+
+function aptInstall(missing) {
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) {
     say(`The tests need these Debian packages: ${missing.join(" ")}`);
@@ -185,6 +211,87 @@ function withoutServices(work) {
   writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
   work();
   remove();
+}
+
+/** Mail servers of others, with which the tests exchange mail. */
+function installPeers() {
+  const haraka = ["package.json", "package-lock.json"].map((name) => `tests/peers/haraka/${name}`);
+  once(`${peersFolder}/.haraka`, digestOf(haraka), () => {
+    say("Installing Haraka for the tests ...");
+    const into = join(root, peersFolder, "haraka");
+    mkdirSync(into, { recursive: true });
+    for (const name of haraka) copyFileSync(join(root, name), join(into, basename(name)));
+    const args = ["install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"];
+    must("npm", [...args, "--loglevel=error"], { cwd: into });
+  });
+  once(`${peersFolder}/.unpacked`, JSON.stringify([unpackedPackages, backported]), () => {
+    say(`Unpacking mail servers for the tests: ${unpackedPackages.join(" ")} ...`);
+    const archives = mkdtempSync(join(tmpdir(), "postern-peers-"));
+    try {
+      unpackPeers(archives);
+    } finally {
+      rmSync(archives, { recursive: true, force: true });
+    }
+  });
+}
+
+function unpackPeers(archives) {
+  const codename = output("sh", ["-c", ". /etc/os-release; echo $VERSION_CODENAME"]).trim();
+  const newer = codename === backported.release ? backported.packages : [];
+  download(
+    archives,
+    unpackedPackages.filter((name) => !newer.includes(name)),
+    [],
+  );
+  if (newer.length > 0) download(archives, newer, backports(archives));
+  const files = readdirSync(archives)
+    .filter((name) => name.endsWith(".deb"))
+    .map((name) => join(archives, name));
+  aptInstall(missingLibraries(files));
+  for (const file of files) must("dpkg-deb", ["-x", file, join(root, peersFolder)]);
+}
+
+function download(into, packages, options) {
+  const args = [...options, "download", "-qq", ...packages];
+  // A machine whose package lists are fresh needs no update; others do, as root.
+  if (spawnSync("apt-get", args, { cwd: into, stdio: "ignore" }).status === 0) return;
+  if (process.getuid?.() === 0) must("apt-get", [...options, "update", "-qq"]);
+  must("apt-get", args, { cwd: into });
+}
+
+/** Options of apt for the machine's own mirror, with lists apart from the machine's. */
+function backports(folder) {
+  const which = ["Created-By: Packages", `Codename: ${backported.release}`];
+  const [mirror] = output("apt-get", ["indextargets", "--format", "$(REPO_URI)", ...which]).split(
+    "\n",
+  );
+  const lists = join(folder, "lists");
+  mkdirSync(join(lists, "partial"), { recursive: true });
+  const sources = join(folder, "sources.list");
+  writeFileSync(sources, `deb ${mirror} ${backported.release}-backports main\n`);
+  const set = { "Etc::sourcelist": sources, "Etc::sourceparts": "-", "State::lists": lists };
+  const caches = { "Cache::pkgcache": "", "Cache::srcpkgcache": "" };
+  return Object.entries({ ...set, ...caches }).flatMap(([name, to]) => [
+    "-o",
+    `Dir::${name}=${to}`,
+  ]);
+}
+
+/** The libraries that the archives ask for: their names differ from one Debian to the next. */
+function missingLibraries(files) {
+  const fields = files.map((file) => output("dpkg-deb", ["--field", file, "Depends"]));
+  // "libc6 (>= 2.36), debconf (>= 0.5) | debconf-2.0"
+  const names = fields
+    .join()
+    .split(",")
+    .map((one) => one.trim().split(/[ :|]/)[0]);
+  const libraries = new Set(names.filter((name) => name.startsWith("lib")));
+  const status = ["--show", "--showformat=${db:Status-Abbrev}"];
+  return [...libraries].filter((name) => !output("dpkg-query", [...status, name]).startsWith("ii"));
+}
+
+function output(command, args) {
+  return spawnSync(command, args, { cwd: root, encoding: "utf8" }).stdout;
 }
 
 /** Without it the tests that read it are skipped, and say so. */
@@ -242,5 +349,6 @@ if (job === undefined) {
 installPackages();
 if (job.build) buildWebmail();
 if (job.debian) installDebianPackages([...debianPackages, ...(job.bench ? benchPackages : [])]);
+if (job.peers) installPeers();
 if (job.mail) fetchRealMail();
 if (job.run) handOver([join(root, job.run[0]), ...job.run.slice(1), ...rest]);

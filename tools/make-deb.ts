@@ -67,7 +67,7 @@ function copyTree(stage: string): void {
   for (const folder of ["programs", "src", "web/dist"]) {
     cpSync(join(root, folder), to(folder), { recursive: true, filter: isProgram });
   }
-  cpSync(join(root, "package.json"), to("package.json"));
+  for (const file of ["package.json", "sendmail"]) cpSync(join(root, file), to(file));
   for (const path of productionPackages(root)) {
     const own = join(root, path);
     const isOwn = (file: string): boolean =>
@@ -112,7 +112,7 @@ function filesBelow(folder: string): string[] {
     .sort();
 }
 
-const executables = new Set(["usr/bin/postern", `${home}/bin/node`]);
+const executables = new Set(["usr/bin/postern", `${home}/bin/node`, `${home}/sendmail`]);
 
 /** The same modes on every machine, whatever the clone's are. */
 function setModes(stage: string): void {

@@ -20,7 +20,7 @@ interface Outcome {
 
 /** A command that hangs is killed and has no exit code. */
 function postern(...args: string[]): Promise<Outcome> {
-  const options = { timeout: 10_000, killSignal: "SIGKILL" } as const;
+  const options = { timeout: 30_000, killSignal: "SIGKILL" } as const;
   return new Promise((resolve) => {
     execFile(process.execPath, [program, ...args], options, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : (error.code ?? "hung"), stdout, stderr }),

@@ -12,7 +12,8 @@ export interface DomainFinding {
     | "MTA-STS"
     | "TLS-RPT"
     | "DANE"
-    | "clients";
+    | "clients"
+    | "sending";
   /** "note": true, and often meant so; "unknown": the DNS did not answer. */
   readonly level: "ok" | "note" | "warn" | "bad" | "unknown";
   readonly text: string;

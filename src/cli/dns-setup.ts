@@ -6,6 +6,8 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { isPublicAddress } from "#base/ip";
+import { ownStsPolicy } from "#hub";
+import { completeOutbound } from "#transport/connectors";
 import { adminClient } from "./admin-client.ts";
 import { configOf, dataOf } from "./commands/shared.ts";
 import type { Config } from "./config/read.ts";
@@ -35,6 +37,7 @@ export async function mailSetup(command: Command, given: string): Promise<MailSe
     hostname,
     dkim,
     reports: reportsOf(config.reports.address, status.domain, taken),
+    stsPolicy: ownStsPolicy(config.mtaSts, hostname),
     ...fromConfig(config),
     ...certificateOf(layoutOf(data).edgeSmtp),
   };
@@ -54,14 +57,14 @@ function fromConfig({
   listen,
   clients,
   certificates,
-  queue,
+  outbound,
 }: Config): Pick<MailSetup, "address" | "clientHost" | "ports" | "smartHost"> {
   const [host] = endpoint(listen.smtp);
-  const [smartHost] = endpoint(queue.smartHost);
+  const smartHost = smartHostOf(outbound);
   const clientHost = certificates.insideNames.find((name) => !name.startsWith("*"));
   return {
     ...(isIP(host) === 4 && isPublicAddress(host) && { address: host }),
-    ...(smartHost !== "" && isIP(smartHost) === 0 && { smartHost }),
+    ...(smartHost !== undefined && isIP(smartHost) === 0 && { smartHost }),
     ...(clientHost !== undefined && { clientHost }),
     ports: {
       submission: publicPort(clients.submissions || listen.submission, 465),
@@ -69,6 +72,14 @@ function fromConfig({
       https: publicPort(listen.https, 443),
     },
   };
+}
+
+/** First host of the connector that takes what no other does. */
+function smartHostOf(outbound: Config["outbound"]): string | undefined {
+  const connectors = Object.entries(outbound).map(([name, one]) => completeOutbound(name, one));
+  const forAll = connectors.filter(({ spaces }) => spaces.some(({ kind }) => kind === "any"));
+  const [used] = forAll.sort((one, other) => one.cost - other.cost);
+  return used?.hosts[0]?.host;
 }
 
 function endpoint(text: string): readonly [host: string, port: number] {

@@ -1,6 +1,8 @@
 /** The records that a mail domain needs, from what this installation is; each with its reason. */
 
 import { createHash } from "node:crypto";
+import { formatStsRecord, stsHost, stsRecordName } from "#formats/mta-sts";
+import { tlsRptName } from "#formats/tls-report";
 import { characterStrings, wrapText } from "#identity/spf-advice";
 
 /** What a DKIM key is for now; without a state it signs. */
@@ -23,6 +25,8 @@ export interface MailSetup {
   readonly smartHost?: string;
   /** Where reports go; `exists` when somebody gets that mail. */
   readonly reports: { readonly address: string; readonly exists: boolean };
+  /** As the web edge serves it. */
+  readonly stsPolicy: string;
   readonly ports: { readonly submission: number; readonly imap: number; readonly https: number };
   /** Of the server's certificate, when it can be read. */
   readonly certificate?: { readonly keySha256: string; readonly until: string };
@@ -139,13 +143,22 @@ function proofs(setup: MailSetup): Row[] {
   ];
 }
 
-function tlsRows({ domain, hostname, reports, certificate }: MailSetup): Row[] {
-  const policy = `version: STSv1\nmode: testing\nmx: ${hostname}\nmax_age: 604800\n`;
-  const id = createHash("sha256").update(policy).digest("hex").slice(0, 16);
+function tlsRows({ domain, hostname, reports, stsPolicy, certificate }: MailSetup): Row[] {
+  // RFC 8461 §3.1: another policy, another id.
+  const id = createHash("sha256").update(stsPolicy).digest("hex").slice(0, 16);
+  const mode = /^mode: (\w+)/m.exec(stsPolicy)?.[1] ?? "";
   const rows: Row[] = [
     {
+      type: "CNAME",
+      fullName: stsHost(domain),
+      need: "should",
+      per: "domain",
+      value: `${hostname}.`,
+      why: "MTA-STS: other servers fetch there how mail is to reach us; the web edge answers",
+    },
+    {
       type: "TXT",
-      fullName: `_smtp._tls.${domain}`,
+      fullName: tlsRptName(domain),
       need: "should",
       per: "domain",
       value: `v=TLSRPTv1; rua=mailto:${reports.address}`,
@@ -153,12 +166,12 @@ function tlsRows({ domain, hostname, reports, certificate }: MailSetup): Row[] {
     },
     {
       type: "TXT",
-      fullName: `_mta-sts.${domain}`,
-      need: "may",
+      fullName: stsRecordName(domain),
+      need: "should",
       per: "domain",
-      value: `v=STSv1; id=${id}`,
-      why: "MTA-STS: other servers use verified TLS to us. Change the id with the policy",
-      notYet: `first serve https://mta-sts.${domain}/.well-known/mta-sts.txt: ${policy.trim().split("\n").join(" | ")}`,
+      value: formatStsRecord(id),
+      why: `MTA-STS, ${mode}: other servers use verified TLS to us. The id changes with [mtaSts]`,
+      notYet: `first publish ${stsHost(domain)}, and wait until the certificate of the web edge has that name: postern pki show`,
     },
   ];
   if (certificate === undefined) return rows;

@@ -4,9 +4,11 @@ import { Command, CommanderError } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addCheckCommands } from "./commands/check.ts";
 import { addConfigCommands } from "./commands/config.ts";
+import { addConnectorCommands } from "./commands/connector.ts";
 import { addDkimCommands } from "./commands/dkim.ts";
 import { addDnsCommands } from "./commands/dns.ts";
 import { addEdgeCommands } from "./commands/edge.ts";
+import { addGatewayCommands } from "./commands/gateway.ts";
 import { addUpCommands } from "./commands/hub.ts";
 import { addMailCommands } from "./commands/mail.ts";
 import { addMeasureCommands } from "./commands/measure.ts";
@@ -16,6 +18,7 @@ import { addPkiCommands } from "./commands/pki.ts";
 import { addPlanCommands } from "./commands/plan.ts";
 import { addReportCommands } from "./commands/reports.ts";
 import { addRetentionCommands } from "./commands/retention.ts";
+import { addSendmailCommand, runSendmail } from "./commands/sendmail.ts";
 import { addSpfCommands } from "./commands/spf.ts";
 import { addStoreCommands } from "./commands/store.ts";
 import { addUnitsCommand } from "./commands/units.ts";
@@ -40,6 +43,7 @@ Exit codes: 0 ok, 1 failed, 2 findings, 64 usage, 66 cannot open, 69 service dow
 
 /** Runs one command line; resolves with the exit code. */
 export async function runCommandLine(argv: readonly string[], facts: UpFacts): Promise<number> {
+  if (argv[0] === "sendmail") return runSendmail(argv.slice(1));
   const program = commandTable(facts);
   try {
     if (argv.length === 0) {
@@ -103,11 +107,14 @@ function commandTable(facts: UpFacts): Command {
   addPeopleCommands(program);
   addMailCommands(program);
   addMessageCommands(program);
+  addSendmailCommand(program);
   addRetentionCommands(program);
   addStoreCommands(program);
   addBackupCommands(program);
   addWitnessCommands(program);
   addMeasureCommands(program);
+  addConnectorCommands(program);
+  addGatewayCommands(program);
   addDkimCommands(program);
   addDnsCommands(program);
   addSpfCommands(program);

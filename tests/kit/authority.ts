@@ -27,24 +27,28 @@ export interface TestAuthority {
   issue(wish: Wish): string;
   /** The leaf with the intermediate behind it. */
   chain(wish: Wish): string;
+  /** A leaf of the root's own, with the root behind it. */
+  direct(wish: Wish): string;
 }
 
 export function testAuthority(nowMs: number = Date.now()): TestAuthority {
   const root = authority("Test root", nowMs);
   const intermediate = authority("Test intermediate", nowMs, root);
-  const issue = ({ names, publicKey, fromMs = nowMs - dayMs, days = 90 }: Wish): string =>
-    certify(intermediate, publicKey, {
+  const leafOf = (by: Issuer, { names, publicKey, fromMs = nowMs - dayMs, days = 90 }: Wish) =>
+    certify(by, publicKey, {
       commonName: names[0] ?? "nobody",
       dnsNames: names,
       usage: "server",
       notBeforeMs: fromMs,
       notAfterMs: fromMs + days * dayMs,
     });
+  const issue = (wish: Wish): string => leafOf(intermediate, wish);
   return {
     rootPem: root.pem,
     intermediatePem: intermediate.pem,
     issue,
     chain: (wish) => issue(wish) + intermediate.pem,
+    direct: (wish) => leafOf(root, wish) + root.pem,
   };
 }
 

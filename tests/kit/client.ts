@@ -3,12 +3,12 @@
 import { systemClock } from "#base/clock";
 import { defaultsOf } from "#base/parameters";
 import type { Envelope } from "#model/envelope";
+import type { TlsDemand } from "#model/tls-policy";
 import {
   type ClientOutcome,
   type OutgoingMail,
   type SessionOptions,
   smtpClientParameters,
-  type TlsWish,
   timeoutsOf,
 } from "#transport/smtp-client";
 
@@ -17,7 +17,7 @@ export const content: Buffer = Buffer.from("Subject: x\r\n\r\n.dot\r\n");
 export interface ClientTest {
   readonly envelope?: Partial<Envelope>;
   readonly to?: readonly string[];
-  readonly tls?: Partial<TlsWish>;
+  readonly tls?: Partial<TlsDemand>;
   readonly content?: Buffer;
 }
 
@@ -25,7 +25,7 @@ export function common(options: ClientTest): Omit<SessionOptions, "stream"> & Ou
   const octets = options.content ?? content;
   return {
     heloName: "us.test",
-    tls: { mode: "opportunistic", servername: "sink.test", ...options.tls } as TlsWish,
+    tls: { level: "opportunistic", serverName: "sink.test", minVersion: "TLSv1.2", ...options.tls },
     timeouts: timeoutsOf(defaultsOf(smtpClientParameters)),
     clock: systemClock,
     envelope: {

@@ -41,6 +41,8 @@ export interface Installation extends AsyncDisposable {
 export interface InstallationOptions {
   /** More sections of postern.toml. */
   readonly config?: string;
+  /** More doors of its [listen]. */
+  readonly listen?: Readonly<Record<string, string>>;
   /** An existing folder to start on. */
   readonly data?: string;
   readonly args?: readonly string[];
@@ -68,6 +70,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   if (!existsSync(configFile)) {
     const ports = await freePorts(doors.length);
     const listen = doors.map((door, index) => `${door} = "127.0.0.1:${ports[index]}"`);
+    for (const [door, at] of Object.entries(options.listen ?? {})) listen.push(`${door} = "${at}"`);
     const config = `[listen]\n${listen.join("\n")}\n\n${options.config ?? ""}\n`;
     writeFileSync(configFile, config);
   }

@@ -52,6 +52,7 @@ export interface SeenEmail {
   readonly senderState: string;
   readonly senderText: string;
   readonly senderOrigin: string;
+  readonly senderPartner: { readonly connector: string; readonly identity: string } | null;
   readonly senderEvidence: readonly Evidence[];
   readonly senderChecks: readonly {
     readonly method: string;
@@ -90,7 +91,14 @@ export async function emailsByJmap(
       ids: all.slice(at, at + 50),
       properties: [
         ...["id", "mailboxIds", "from", "header:X-Case:asText", "senderState", "senderText"],
-        ...["senderOrigin", "senderEvidence", "senderChecks", "spamLevel", "spamReasons"],
+        ...[
+          "senderOrigin",
+          "senderPartner",
+          "senderEvidence",
+          "senderChecks",
+          "spamLevel",
+          "spamReasons",
+        ],
       ],
     });
     for (const email of list as (SeenEmail & Record<string, unknown>)[]) {

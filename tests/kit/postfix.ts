@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePorts } from "./installation.ts";
+import type { Peer, PeerOptions } from "./peer.ts";
 
 export interface Postfix extends AsyncDisposable {
   readonly port: number;
@@ -23,15 +24,20 @@ export interface Postfix extends AsyncDisposable {
   delivered(): string[];
   /** Waits for the next message that holds the text. */
   waitFor(text: string, timeoutMs?: number): Promise<string>;
+  log(): string;
 }
 
 /** Only root may start a Postfix. */
 export const mayRunPostfix: boolean = process.getuid?.() === 0;
 
-export async function startPostfix(domain: string, extra = ""): Promise<Postfix> {
+export async function startPostfix(
+  domain: string,
+  extra = "",
+  wishedPort?: number,
+): Promise<Postfix> {
   const folder = mkdtempSync(join(tmpdir(), "postern-postfix-"));
   chmodSync(folder, 0o755);
-  const [port = 0] = await freePorts(1);
+  const port = wishedPort ?? (await freePorts(1))[0] ?? 0;
   writeConfiguration(folder, port, domain, extra);
   const postfix = (verb: string): void => {
     execFileSync("/usr/sbin/postfix", ["-c", join(folder, "etc"), verb], { stdio: "ignore" });
@@ -53,6 +59,7 @@ export async function startPostfix(domain: string, extra = ""): Promise<Postfix>
     port,
     domain,
     delivered,
+    log,
     async waitFor(text, timeoutMs = 30_000) {
       const deadlineMs = Date.now() + timeoutMs;
       for (;;) {
@@ -64,6 +71,39 @@ export async function startPostfix(domain: string, extra = ""): Promise<Postfix>
     },
     async [Symbol.asyncDispose]() {
       postfix("stop");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** One that relays what it is given for other domains. */
+export async function startPostfixPeer(options: PeerOptions): Promise<Peer> {
+  const { domain, certificate, postern } = options;
+  const folder = mkdtempSync(join(tmpdir(), "postern-postfix-peer-"));
+  const secrets = join(folder, "tls.pem");
+  writeFileSync(secrets, certificate.key + certificate.cert, { mode: 0o600 });
+  const postfix = await startPostfix(
+    domain,
+    `smtpd_tls_chain_files = ${secrets}
+smtpd_tls_security_level = may
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtputf8_autodetect_classes = all
+relayhost = [127.0.0.1]:${postern.port}
+smtp_tls_security_level = secure
+smtp_tls_secure_cert_match = ${postern.name}
+smtp_tls_CAfile = ${postern.authorityFile}
+minimal_backoff_time = 2s
+maximal_backoff_time = 5s
+queue_run_delay = 2s
+`,
+    options.port,
+  );
+  return {
+    ...postfix,
+    name: "postfix",
+    can: { dsn: true, utf8: true },
+    async [Symbol.asyncDispose]() {
+      await postfix[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -109,6 +149,7 @@ ${extra}
     "rewrite unix - - n - - trivial-rewrite",
     "tlsmgr unix - - n 1000? 1 tlsmgr",
     "proxymap unix - - n - - proxymap",
+    "smtp unix - - n - - smtp",
     "virtual unix - n n - - virtual",
     "error unix - - n - - error",
     "retry unix - - n - - error",

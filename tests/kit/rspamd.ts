@@ -24,11 +24,13 @@ export const noRspamd: string | false = existsSync("/usr/bin/rspamd")
 /**
  * @param lua statements run beside rspamd's rules, to register symbols of the test's own
  * @param dns a name server; with one, rspamd checks SPF, DKIM, DMARC and ARC too
+ * @param milterPort where it takes a mail server's milter connections, besides
  */
-export async function startRspamd(lua = "", dns?: Endpoint): Promise<Daemon> {
+export async function startRspamd(lua = "", dns?: Endpoint, milterPort?: number): Promise<Daemon> {
   return startDaemon("rspamd", (folder, port) => {
     const config = join(folder, "rspamd.conf");
-    writeFileSync(config, configuration(folder, port, dns));
+    const milter = milterPort === undefined ? "" : milterWorker(milterPort);
+    writeFileSync(config, configuration(folder, port, dns) + milter);
     writeFileSync(join(folder, "rspamd.local.lua"), lua);
     // The whole public suffix list takes rspamd longer to compile than all tests together.
     writeFileSync(join(folder, "domains"), "com\nexample\nnet\norg\n");
@@ -38,6 +40,16 @@ export async function startRspamd(lua = "", dns?: Endpoint): Promise<Daemon> {
     );
     return ["/usr/bin/rspamd", "--no-fork", `--config=${config}`, ...own];
   });
+}
+
+function milterWorker(port: number): string {
+  return `worker "rspamd_proxy" {
+  bind_socket = "127.0.0.1:${port}";
+  milter = yes;
+  count = 1;
+  upstream "local" { default = yes; self_scan = yes; }
+}
+`;
 }
 
 /** Without a name server nothing answers at its address: a lookup fails at once. */

@@ -42,13 +42,17 @@ export class SmtpSink {
     this.#options = options;
   }
 
-  async listen(host = "127.0.0.1"): Promise<number> {
+  listen(host = "127.0.0.1"): Promise<number> {
+    return this.listenAt(host, 0);
+  }
+
+  async listenAt(host: string, port: number): Promise<number> {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       this.serve(socket);
     });
-    this.#server.listen(0, host);
+    this.#server.listen(port, host);
     await once(this.#server, "listening");
     return (this.#server.address() as AddressInfo).port;
   }

@@ -96,6 +96,7 @@ async function stage(
   const certificates = startCertificates({
     settings: {
       authority: join(folder, "ca.pem"),
+      areNamesGiven: false,
       places: {
         "edge-web": { names: change.names ?? web, outside: true },
         "edge-smtp": { names: mail, outside: true },

@@ -268,7 +268,7 @@ describe("postern dns", () => {
     assert.match(zoneFile, /\n_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@example/);
     assert.match(zoneFile, /\n; _25\._tcp\.mail IN TLSA 3 1 1 [0-9a-f]{64}\n/);
     const rows = JSON.parse(ran("recordsJson").stdout) as { name: string; value: string }[];
-    assert.equal(rows.length, 13);
+    assert.equal(rows.length, 14);
     assert.ok(rows.some(({ name, value }) => name === "s._domainkey" && value === dkim));
     assert.equal(ran("recordsOther").code, 66);
   });
@@ -279,7 +279,7 @@ describe("postern dns", () => {
     assert.match(stdout, /^ok +TXT +@\n +another text than ours, and mail of our server passes$/m);
     assert.match(stdout, /^missing +SRV +_imaps\._tcp\n +expected +0 1 993 mail\.example\.org\.$/m);
     assert.match(stdout, /^unchecked +TLSA +_25\._tcp\.mail\n +the zone is not signed/m);
-    assert.match(stdout, /4 missing, 4 unchecked of 13\./);
+    assert.match(stdout, /6 missing, 3 unchecked of 14\./);
     isNarrow(stdout);
   });
 

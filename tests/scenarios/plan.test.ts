@@ -168,15 +168,16 @@ publicKeys = ["${"A".repeat(43)}=", "${"B".repeat(43)}="]\n`;
     assert.deepEqual(await scan("laptop", hub[1], "listening"), [465, 993]);
     assert.deepEqual(await scan("laptop", edge[0], "listening"), [443]);
     assert.deepEqual(await scan("desk", hub[0], "listening"), [22]);
-    assert.deepEqual(await scan("edge", "198.51.100.9", "listening"), [25]);
+    // Mail, and the policies of other domains (RFC 8461).
+    assert.deepEqual(await scan("edge", "198.51.100.9", "listening"), [25, 443]);
   });
 
   test("CAP-13 with a managed provider, others are refused on port 25 and counted", async () => {
     load("provider");
     assert.deepEqual(await scan("provider", edge[0], "listening"), [25, 443]);
     assert.deepEqual(await scan("stranger", edge[0], "listening"), [443]);
-    assert.deepEqual(await scan("edge", "198.51.100.9", "listening"), []);
-    assert.deepEqual(await scan("edge", "203.0.113.9", "listening"), [25]);
+    assert.deepEqual(await scan("edge", "198.51.100.9", "listening"), [443]);
+    assert.deepEqual(await scan("edge", "203.0.113.9", "listening"), [25, 443]);
     await network.router.run("nft", ["flush", "ruleset"]);
     assert.deepEqual(await scan("stranger", edge[0], "listening"), [443]);
     const { stdout } = await network.host("edge").run("nft", ["list", "ruleset"]);

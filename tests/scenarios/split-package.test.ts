@@ -62,7 +62,10 @@ describe("the Debian package", { skip }, () => {
     }
     const programs = listed.filter((line) => line.startsWith("-rwx"));
     const names = new Set(programs.map((line) => line.split(/\s+/)[5]));
-    assert.deepEqual(names, new Set(["./usr/bin/postern", "./usr/lib/postern/bin/node"]));
+    assert.deepEqual(
+      names,
+      new Set(["./usr/bin/postern", "./usr/lib/postern/bin/node", "./usr/lib/postern/sendmail"]),
+    );
   });
 
   test("has no TypeScript of ours below node_modules, and none of the packages that only build and test", () => {

@@ -24,7 +24,7 @@ before(async () => {
   const port = await sink.listen();
   split = await makeSplit({
     edge: `[egress]\nports = ["${port}"]\nprivate = true\n[link]\nspool = "sealed"\nspoolMib = 32\n`,
-    inside: `[queue]\nroutes = ["remote.example=127.0.0.1:${port}"]\nfirstRetryS = 2\n[spf]\ntemperror = "accept"\n`,
+    inside: `[queue]\nfirstRetryS = 2\n[outbound.remote]\nspaces = ["remote.example"]\nhosts = ["127.0.0.1:${port}"]\n[spf]\ntemperror = "accept"\n`,
   });
   const { linkSmtp, linkWeb } = split.ports;
   toEdge = [

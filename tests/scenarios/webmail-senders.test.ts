@@ -24,6 +24,7 @@ const check = (method: string, result: string, judged: string, why = "") => ({
 
 const looksLike = "bank-example.test looks like bank.example, but is another domain.";
 const noSuchMail = "No mail from service@bank-example.test has come here before.";
+const byPartner = "Sent by acme.example. Handed in by the partner acme, with the login acme-mail.";
 const payment = "It speaks of a changed account or an urgent payment: ask the sender another way.";
 
 const messages: readonly StubMessage[] = [
@@ -87,6 +88,16 @@ const messages: readonly StubMessage[] = [
     ...{ id: "letters", from: "ana@аррӏе.example", name: "Ana\u202e", senderState: "verified" },
     ...{ subject: "Letters of another script", text: "Hello" },
     sender: { senderShown: "ana@xn--80ak6aa92e.example", spamLevel: 4 },
+  },
+  {
+    ...{ id: "partner", from: "a@acme.example", name: "Acme", senderState: "verified" },
+    ...{ subject: "By a partner", text: "Hello" },
+    sender: {
+      senderText: byPartner,
+      ...{ senderOrigin: "partner", spamLevel: 4 },
+      senderPartner: { connector: "acme", identity: "acme-mail", by: "login" },
+      senderChecks: [check("auth", "pass", "acme-mail")],
+    },
   },
   {
     ...{ id: "junk", from: "x@shop.example", name: "Shop", senderState: "verified", box: "junk" },
@@ -199,6 +210,20 @@ describe("what the webmail says of senders", { skip: !hasBrowser }, () => {
     assert.equal(await from.innerText(), "ceo@example.org, eve@evil.example");
     await open(page, "Letters of another script");
     assert.equal(await from.innerText(), "Ana <ana@xn--80ak6aa92e.example>");
+    await context.close();
+  });
+
+  test("CAP-46 a partner is named with its connector and its login", async () => {
+    const { context, page, complaints } = await stage.open();
+    await stage.signIn(page);
+    await open(page, "By a partner");
+    await page.getByText(byPartner).first().waitFor();
+    await page.getByRole("button", { name: /Why/ }).click();
+    const text = await panelOf(page).innerText();
+    assert.match(text, /Login\s+pass · acme-mail/);
+    assert.match(text, /Came from\s+a partner, over a connection of its own/);
+    assert.match(text, /Partner\s+acme login acme-mail/);
+    assert.deepEqual(complaints, []);
     await context.close();
   });
 

@@ -23,7 +23,12 @@ export interface StubMessage {
 
 /** As of a message whose sender was not looked at. */
 const unknownSender: Fields = {
-  ...{ senderShown: null, senderState: "not-checked", senderOrigin: "unknown" },
+  ...{
+    senderShown: null,
+    senderState: "not-checked",
+    senderOrigin: "unknown",
+    senderPartner: null,
+  },
   senderText: "Not checked: the sender was not looked at on arrival.",
   ...{ senderEvidence: [], senderChecks: [], spamLevel: null, spamReasons: [] },
   "header:Return-Path:asText:all": [],

@@ -40,8 +40,10 @@ fail = "reject"
 ports = ["25", "${port}"]
 private = true
 [queue]
-routes = ["remote.example=127.0.0.1:${port}"]
 firstRetryS = 2
+[outbound.remote]
+spaces = ["remote.example"]
+hosts = ["127.0.0.1:${port}"]
 `,
   });
   watching = setInterval(watchConnections, 100);

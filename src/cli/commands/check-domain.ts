@@ -16,6 +16,9 @@ Examples:
   postern check domain example.net --selector 2026a    anybody's; s= of a DKIM-Signature
   postern check domain example.net --dns 192.0.2.53:53
 
+Where mail to the domain would leave from here, "sending" tells what TLS it would have to meet, by
+DANE, MTA-STS and our connectors (docs/tls.md).
+
 Exit code 2 when something is wrong, 75 when the DNS did not answer. --json has every finding with
 area, level (ok, note, warn, bad, unknown), text and advice.`;
 
@@ -39,7 +42,8 @@ export function addCheckDomain(check: Command): void {
       if (wrong !== undefined) {
         throw new ExitError(exitCodes.usage, `--selector "${wrong}" is not a name`);
       }
-      const findings = await checkDomain(domain, selectors, resolverOf(options.dns, command));
+      const seen = await checkDomain(domain, selectors, resolverOf(options.dns, command));
+      const findings = [...seen, ...(await sendingFindings(domain, dataOf(command)))];
       output(command, { domain, findings }, () => findingsText(domain, findings));
       process.exitCode = codeOf(findings);
     });
@@ -55,6 +59,38 @@ async function ourSelectors(domain: string, data: string): Promise<string[]> {
     if (error instanceof ExitError) return [];
     throw error;
   }
+}
+
+/** As the hub here sees it: policies that it holds count too. */
+interface TlsTo {
+  readonly connector: string;
+  readonly fault?: string;
+  readonly hosts: readonly {
+    readonly host: string;
+    readonly route: "signed" | "unsigned" | "connector";
+    readonly dane: string;
+    readonly mtaSts: string;
+    readonly policy: string;
+    readonly demand: string;
+  }[];
+}
+
+/** Nothing when nothing runs here, or the domain is ours. */
+async function sendingFindings(domain: string, data: string): Promise<DomainFinding[]> {
+  const area = "sending";
+  let found: TlsTo;
+  try {
+    found = await adminClient(data).get<TlsTo>(`/outbound/${encodeURIComponent(domain)}/tls`);
+  } catch (error) {
+    if (error instanceof ExitError) return [];
+    throw error;
+  }
+  const { connector, fault, hosts } = found;
+  if (fault !== undefined) return [{ area, level: "note", text: `by ${connector}: ${fault}` }];
+  return hosts.map((one) => {
+    const text = `by ${connector} to ${one.host} (MX ${one.route}; DANE: ${one.dane}; MTA-STS: ${one.mtaSts}): ${one.demand}`;
+    return { area, level: one.policy === "refused" ? "warn" : "ok", text };
+  });
 }
 
 function codeOf(findings: readonly DomainFinding[]): number {

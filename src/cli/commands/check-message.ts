@@ -177,7 +177,6 @@ async function explain(
     author,
     verdicts,
     source: source.kind,
-    isPartner: false,
     isOurs: (domain) => domains.some((own) => domain === own || domain.endsWith(`.${own}`)),
     known: lookAlikes([...domains, ...config.spam.partners]),
     isNameOfOurs: () => false, // people and their correspondents are the running system's to know

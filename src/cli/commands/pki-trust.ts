@@ -58,6 +58,11 @@ function rootsOf(command: Command): readonly Trusted[] {
       besides(layout.hub, fileIn(given)),
       "that published application alone",
     ]),
+    ...Object.entries(config.outbound).map(([name, { tlsAuthorityFile }]) => [
+      `outbound.${name}.tlsAuthorityFile`,
+      besides(layout.hub, tlsAuthorityFile),
+      "hosts of that connector alone",
+    ]),
   ];
   const given = files.flatMap(([source = "", path = "", use = ""]) =>
     listOf(existsSync(path) && path !== "" ? readFileSync(path, "utf8") : "").map((one) =>

@@ -1,4 +1,4 @@
-/** `postern reports`: what others see of our domains, and what we tell others of theirs (DMARC). */
+/** `postern reports`: what others see of our domains, and what we tell others of theirs. */
 
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
@@ -10,6 +10,7 @@ import { countOf, dataOf, output } from "./shared.ts";
 const examples = `
 Examples:
   postern reports list                              our domains as others saw them, 30 days
+  postern reports tls                               who could not reach us with TLS, and why
   postern reports received --domain example.org     the reports themselves
   postern reports show 12                           one of them, source by source
   postern reports sent                              what we told others
@@ -17,14 +18,16 @@ Examples:
   postern reports import mail.eml report.xml.gz     reports that came elsewhere
 
 Reports come in by mail to [reports] address, which must be an account or an alias here; publish it
-as rua in the DMARC record. Only reports whose author DMARC verified count in "list".`;
+as rua in the DMARC and TLS-RPT records. Only reports whose author DMARC verified count in "list"
+and "tls".`;
 
 export function addReportCommands(program: Command): void {
   const reports = program
     .command("reports")
-    .description("DMARC reports, received and sent")
+    .description("DMARC and TLS reports, received and sent")
     .addHelpText("after", examples);
   addList(reports);
+  addTls(reports);
   addReceived(reports);
   addShow(reports);
   addSent(reports);
@@ -35,6 +38,7 @@ interface Overview {
   readonly domains: readonly DomainSummary[];
   readonly unverified: number;
   readonly unread: readonly { readonly why: string; readonly count: number }[];
+  readonly tls: readonly TlsSummary[];
 }
 
 interface DomainSummary {
@@ -82,6 +86,52 @@ function overviewText({ domains, unverified, unread }: Overview, days: string): 
     parts.push(`${count} times mail to the address had no report that can be read: ${why}`);
   }
   return parts.join("\n");
+}
+
+interface TlsSummary {
+  readonly domain: string;
+  readonly reports: number;
+  readonly senders: number;
+  readonly successes: number;
+  readonly failures: number;
+  readonly failing: readonly {
+    readonly org: string;
+    readonly result: string;
+    readonly sessions: number;
+    readonly sendingIp: string;
+    readonly receivingHost: string;
+    readonly reason: string;
+  }[];
+}
+
+function addTls(reports: Command): void {
+  reports
+    .command("tls")
+    .description("per domain: sessions with our mail servers whose TLS failed, and why (RFC 8460)")
+    .option("--domain <name>", "only this one")
+    .option("--days <count>", "how far back", "30")
+    .action(async (options: { domain?: string; days: string }, command: Command) => {
+      const query = queryOf({ domain: options.domain, days: countOf(options.days, "--days") });
+      const { tls } = await adminClient(dataOf(command)).get<Overview>(`/reports?${query}`);
+      const nothing = `no verified report on TLS in ${options.days} days`;
+      output(command, tls, () => (tls.length === 0 ? nothing : tls.map(tlsText).join("\n")));
+    });
+}
+
+function tlsText({ domain, reports, senders, successes, failures, failing }: TlsSummary): string {
+  const whole = successes + failures;
+  const text = `${domain || "(no domain)"}: ${whole} sessions in ${reports} reports of ${senders} senders, ${percent(successes, whole)} with TLS as it should be`;
+  const head = textTable([[text]]); // strangers name domains
+  if (failing.length === 0) return head;
+  const rows = failing.map((one) => [
+    `  ${one.org}`,
+    one.result,
+    `${one.sessions} sessions`,
+    one.receivingHost,
+    one.sendingIp,
+    one.reason,
+  ]);
+  return `${head}; what failed:\n${textTable(rows)}`;
 }
 
 function percent(part: number, whole: number): string {
@@ -221,7 +271,7 @@ function shownText(shown: Shown): string {
 }
 
 interface SentRow {
-  readonly kind: "aggregate" | "failure";
+  readonly kind: "aggregate" | "failure" | "tls";
   readonly domain: string;
   readonly beginMs: number;
   readonly endMs: number;
@@ -251,7 +301,7 @@ function sentText(rows: readonly SentRow[]): string {
       row.kind,
       row.domain,
       dayText(row),
-      `${row.messages} messages`,
+      `${row.messages} ${row.kind === "tls" ? "sessions" : "messages"}`,
       row.addresses.join(", "),
       row.message,
     ]),
@@ -276,7 +326,7 @@ function addActs(reports: Command): void {
     });
   reports
     .command("import <file...>")
-    .description("take in reports from files: mails, XML, gzip, zip")
+    .description("take in reports from files: mails, XML, JSON, gzip, zip")
     .action(async (files: readonly string[], _options, command: Command) => {
       const client = adminClient(dataOf(command));
       const results: (Imported & { file: string })[] = [];

@@ -40,6 +40,7 @@ export function certificateSettings(
       "edge-smtp": { names: names["edge-smtp"], outside: isSeen(listen.smtp) },
       hub: { names: names.hub, outside: passedIn.some(isSeen) },
     },
+    areNamesGiven: config.certificates.webNames.length > 0,
     acme: { ...acme, caFile: besidesHub(acme.caFile), eabKeyFile: besidesHub(acme.eabKeyFile) },
   };
 }

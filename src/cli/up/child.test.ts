@@ -51,25 +51,35 @@ test("a program sees the service manager's credentials only when it is meant to"
   }
 });
 
-test("a port that is taken is told in words, with what to do, and nothing else is written", async () => {
+/** What is told of a program whose last line says that. */
+async function toldOf(why: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "postern-child-"));
   const program = join(folder, "program.mjs");
-  const why = "Error: listen EADDRINUSE: address already in use 127.0.0.1:25\n    at Server";
   writeFileSync(
     program,
     `console.error('${JSON.stringify({ why }).replace("\\n", "\\\\n")}'); process.exit(78);`,
   );
   try {
-    const told = await new Promise<string>((resolve) => {
+    return await new Promise<string>((resolve) => {
       const plan = { name: "edge-smtp", flags: [], program, settingsFile: "none", cwd: folder };
       const more = { logFile: join(folder, "log"), readyWords: ["ready"] };
       keepRunning({ ...plan, ...more }, systemClock, () => {}, resolve);
     });
-    assert.equal(
-      told,
-      "edge-smtp cannot start: something else listens on 127.0.0.1:25: end it, or write another port into postern.toml",
-    );
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+test("a port that is taken is told in words, with what to do, and nothing else is written", async () => {
+  assert.equal(
+    await toldOf("Error: listen EADDRINUSE: address already in use 127.0.0.1:25\n    at Server"),
+    "edge-smtp cannot start: something else listens on 127.0.0.1:25: end it, or write another port into postern.toml",
+  );
+});
+
+test("a socket whose folder is not there is not told as a port", async () => {
+  assert.equal(
+    await toldOf("Error: listen EACCES: permission denied /gone/sendmail.sock\n    at Server"),
+    "edge-smtp cannot start: /gone/sendmail.sock: its folder is not there, or this user may not write there",
+  );
 });

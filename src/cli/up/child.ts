@@ -149,6 +149,10 @@ function inWords(why: string): string {
     return `something else listens on ${at}: end it, or write another port into postern.toml`;
   }
   if (code === "EADDRNOTAVAIL") return `${at} is not an address of this machine (postern.toml)`;
+  // Of a socket's path the system says the same for a folder that is not there.
+  if (code === "EACCES" && at?.startsWith("/")) {
+    return `${at}: its folder is not there, or this user may not write there`;
+  }
   if (code === "EACCES") return `${at}: ports below 1024 are for root and for services`;
   return why.replace(/^Misconfigured: /, "");
 }

@@ -1,16 +1,36 @@
 /** From the configuration to what each program is started with. */
 
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { Misconfigured } from "#base/errors";
+import { isPublicAddress, parseRange } from "#base/ip";
 import type { Endpoint } from "#base/net";
 import type { LinkSettings } from "#edge/link";
-import type { EdgeSmtpSettings } from "#edge/smtp";
+import { checkAbuse, type EdgeSmtpSettings } from "#edge/smtp";
 import type { TcpSettings } from "#edge/tcp";
 import type { EdgeWebSettings } from "#edge/web";
-import { checkPublishedHosts, completePublication, type HubSettings } from "#hub";
-import { parseRange } from "#identity/hops";
+import {
+  checkDoors,
+  checkGateways,
+  checkMtaSts,
+  checkPublishedHosts,
+  checkSendmail,
+  completeGateway,
+  completePublication,
+  type HubSettings,
+  lmtpDoorOf,
+  localSocketOf,
+} from "#hub";
 import type { KeyringSettings } from "#keys/custody";
 import type { SenderRules } from "#model/decision";
+import {
+  checkInbound,
+  checkOutbound,
+  completeInbound,
+  completeOutbound,
+} from "#transport/connectors";
+import { miltersOf } from "#transport/milter";
+import { spamFilterOf } from "#transport/spam-filter";
 import type { Config } from "../config/read.ts";
 import { certificateSettings } from "./certificate-settings.ts";
 import type { Layout } from "./layout.ts";
@@ -30,10 +50,14 @@ export function endpointOf(text: string, key: string): Endpoint {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port < 1 || port > 65_535) {
+  if (host === undefined || !isPort(port)) {
     throw new Misconfigured(`${key}: "${text}" is not HOST:PORT`);
   }
   return { host, port };
+}
+
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65_535;
 }
 
 export interface Installation {
@@ -108,11 +132,12 @@ function edgeSmtpSettings(installation: Installation): EdgeSmtpSettings {
     spool: config.link.spool === "sealed" ? "sealed" : "reject",
     spoolMib: config.link.spoolMib,
     dns: config.dns,
-    egressPorts: config.egress.ports.map(Number),
+    egressPorts: egressPortsOf(config),
     egressPrivate: config.egress.private,
     proxyTrusted: networksOf("balancer.mail", config.balancer.mail),
     smtp: config.smtp,
     edge: config.edge,
+    abuse: checkAbuse(config.abuse, config.identity.ownRelays),
   };
 }
 
@@ -180,6 +205,7 @@ function hubSettings(installation: Installation): HubSettings {
       submission: endpointOf(config.listen.submission, "listen.submission"),
       imap: endpointOf(config.listen.imap, "listen.imap"),
       console: endpointOf(config.listen.console, "listen.console"),
+      ...insideDoors(config),
     },
     publishedClients: tcpSettings(config).listen,
     consoleTokenFile: inHub("console.token"),
@@ -187,8 +213,11 @@ function hubSettings(installation: Installation): HubSettings {
     adminSecretFile: inHub("admin.secret"),
     ...judgingSettings(config),
     smtp: config.smtp,
+    submission: config.submission,
     imap: config.imap,
     queue: config.queue,
+    sendmail: checkSendmail(config.sendmail),
+    ...connectorsOf(installation),
     directory: config.directory,
     login: {
       ...config.login,
@@ -198,6 +227,7 @@ function hubSettings(installation: Installation): HubSettings {
     store: config.store,
     backup: config.backup,
     reports: config.reports,
+    mtaSts: checkMtaSts(config.mtaSts),
   };
 }
 
@@ -213,8 +243,80 @@ function publishingOf({
   return { publishedHosts: checkPublishedHosts(names, publish), publish };
 }
 
-/** @throws Misconfigured when a relay is no network */
+/**
+ * The doors for servers inside, where they are configured.
+ *
+ * @throws Misconfigured when one of them cannot be read
+ */
+export function insideDoors({
+  listen,
+}: Config): Pick<HubSettings["listen"], "relay" | "lmtp" | "local"> {
+  const local = localSocketOf(listen.local);
+  return {
+    ...(local !== undefined && { local }),
+    ...(listen.relay !== "" && { relay: endpointOf(listen.relay, "listen.relay") }),
+    ...(listen.lmtp !== "" && { lmtp: lmtpDoorOf(listen.lmtp, endpointOf) }),
+  };
+}
+
+/** @throws Misconfigured when connectors, gateways and doors do not hold together */
+function connectorsOf({
+  config,
+  layout,
+}: Installation): Pick<HubSettings, "outbound" | "inbound" | "gateways"> {
+  const inHub = (file: string): string => besides(layout.hub, file);
+  const outbound = Object.entries(config.outbound).map(([name, given]) => {
+    const { tlsAuthorityFile, tlsCertificateFile, tlsKeyFile, secretFiles } = given;
+    return completeOutbound(name, {
+      ...given,
+      tlsAuthorityFile: inHub(tlsAuthorityFile),
+      tlsCertificateFile: inHub(tlsCertificateFile),
+      tlsKeyFile: inHub(tlsKeyFile),
+      secretFiles: secretFiles.map(inHub),
+    });
+  });
+  const inbound = Object.entries(config.inbound).map(([name, given]) =>
+    completeInbound(name, { ...given, secretFiles: given.secretFiles.map(inHub) }),
+  );
+  checkOutbound(outbound);
+  checkInbound(inbound);
+  const gateways = Object.entries(config.gateway).map(([name, given]) => {
+    const { listFile, ldapSecretFile, ldapCaFile } = given;
+    return completeGateway(name, {
+      ...given,
+      listFile: inHub(listFile),
+      ldapSecretFile: inHub(ldapSecretFile),
+      ldapCaFile: inHub(ldapCaFile),
+    });
+  });
+  checkGateways(gateways, outbound);
+  checkDoors(insideDoors(config), inbound);
+  return { outbound, inbound, gateways };
+}
+
+/** @throws Misconfigured when one is none, or a connector leads where the edge may not dial */
+function egressPortsOf({ egress, outbound }: Config): readonly number[] {
+  const wrong = egress.ports.find((text) => !/^\d{1,5}$/.test(text) || !isPort(Number(text)));
+  if (wrong !== undefined) throw new Misconfigured(`egress.ports: "${wrong}" is not a port`);
+  const ports = egress.ports.map(Number);
+  for (const [name, given] of Object.entries(outbound)) {
+    const { via, hosts } = completeOutbound(name, given);
+    for (const { host, port } of via === "edge" ? hosts : []) {
+      const fault = (why: string): Misconfigured =>
+        new Misconfigured(`outbound.${name}.hosts leads to ${host}, port ${port}: ${why}`);
+      if (!ports.includes(port)) throw fault("add the port to egress.ports");
+      if (isIP(host) !== 0 && !isPublicAddress(host) && !egress.private) {
+        throw fault("a private address needs egress.private, or via = inside");
+      }
+    }
+  }
+  return ports;
+}
+
+/** @throws Misconfigured when a relay is no network, or a filter has no address */
 function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSeal" | "judging"> {
+  miltersOf(config.milters);
+  spamFilterOf(config.spamFilter);
   const { ownRelays, trustedSealers, praMode } = config.identity;
   return {
     identity: {
@@ -224,7 +326,7 @@ function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSea
       rules: { spf: config.spf, dmarc: config.dmarc, senderId: config.senderId } as SenderRules,
     },
     arcSeal: config.identity.arcSeal,
-    judging: { ...config.spam, filter: config.spamFilter },
+    judging: { ...config.spam, filter: config.spamFilter, milters: config.milters },
   };
 }
 

@@ -39,7 +39,9 @@ export function parseToken(text: string): Result<EnrolmentToken, TokenFault> {
   if (!trimmed.startsWith(prefix)) return refuse("not-a-token", 0);
   const coded = trimmed.slice(prefix.length);
   const octets = letters.test(coded) ? Buffer.from(coded, "base64url") : Buffer.alloc(0);
-  if (octets.length !== wholeLength) return refuse("incomplete", prefix.length);
+  // The last letter has bits that no octet takes: with these set it is another letter.
+  const isWhole = octets.length === wholeLength && octets.toString("base64url") === coded;
+  if (!isWhole) return refuse("incomplete", prefix.length);
   const body = octets.subarray(0, bodyLength);
   if (!timingSafeEqual(checkOf(body), octets.subarray(bodyLength))) {
     return refuse("incomplete", prefix.length);

@@ -3,6 +3,7 @@
  * MemoryDenyWriteExecute= would kill its compiler of machine code at the first hot function.
  */
 
+import { dirname } from "node:path";
 import { type Grants, noGrants, startFlags } from "#base/fence";
 import type { Manifest } from "#contracts/manifest";
 import { folderOf, layoutOf } from "../layout.ts";
@@ -128,7 +129,24 @@ function fileLines(name: ProgramName, { data, config }: UnitPlan): readonly stri
   const hidden = others.filter((path) => !reachable.includes(path)).map((path) => `-${path}`);
   const backups =
     name === "hub" && config.backup.target.startsWith("/") ? [`-${config.backup.target}`] : [];
-  return [`ReadWritePaths=${[own, ...backups].join(" ")}`, `InaccessiblePaths=${hidden.join(" ")}`];
+  const sockets = name === "hub" ? socketFolders(config) : { own: [], runtime: [] };
+  const written = [own, ...backups, ...sockets.own.map((path) => `-${path}`)];
+  return [
+    `ReadWritePaths=${written.join(" ")}`,
+    `InaccessiblePaths=${hidden.join(" ")}`,
+    ...sockets.runtime.flatMap((one) => [`RuntimeDirectory=${one}`, "RuntimeDirectoryMode=0755"]),
+  ];
+}
+
+/** Of the sockets for programs of the machine: those right below /run are made at each start. */
+function socketFolders({ listen }: UnitPlan["config"]): {
+  readonly own: readonly string[];
+  readonly runtime: readonly string[];
+} {
+  const paths = [listen.local, listen.lmtp].filter((path) => path.startsWith("/"));
+  const folders = [...new Set(paths.map((path) => dirname(path)))];
+  const runtime = folders.flatMap((path) => /^\/run\/([\w.-]+)$/.exec(path)?.[1] ?? []);
+  return { own: folders.filter((path) => !/^\/run\/[\w.-]+$/.test(path)), runtime };
 }
 
 function networkLines(manifest: Manifest, doors: Doors): readonly string[] {

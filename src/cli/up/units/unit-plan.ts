@@ -6,7 +6,7 @@ import type { Config } from "../../config/read.ts";
 import { layoutOf } from "../layout.ts";
 import { masterSettingsOf } from "../master.ts";
 import type { ProgramName, Role } from "../roles.ts";
-import { endpointOf } from "../settings.ts";
+import { endpointOf, insideDoors } from "../settings.ts";
 
 export interface UnitPlan {
   readonly role: Role;
@@ -39,8 +39,11 @@ export function doorsOf(name: ProgramName, config: Config): Doors {
         .map(([key, text]) => endpointOf(text, `clients.${key}`));
       return { public: [at("https"), ...published], own: [at("linkWeb")] };
     }
-    case "hub":
-      return { public: [at("submission"), at("imap")], own: [at("console")] };
+    case "hub": {
+      const { relay, lmtp } = insideDoors(config);
+      const inside = [relay, lmtp].flatMap((one) => (one && !("path" in one) ? [one] : []));
+      return { public: [at("submission"), at("imap"), ...inside], own: [at("console")] };
+    }
     case "keyring":
       return { public: [], own: [] };
   }
