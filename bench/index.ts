@@ -2,6 +2,7 @@
 
 import { benchIdentity } from "./identity.ts";
 import { benchPublish } from "./publish.ts";
+import { benchQueue } from "./queue.ts";
 import { benchSmtp } from "./smtp.ts";
 import { benchStore } from "./store.ts";
 import { benchStoreGrowth } from "./store-growth.ts";
@@ -9,6 +10,7 @@ import { benchStoreGrowth } from "./store-growth.ts";
 const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   identity: benchIdentity,
   publish: benchPublish,
+  queue: benchQueue,
   smtp: benchSmtp,
   store: benchStore,
   "store-growth": benchStoreGrowth,

@@ -3,8 +3,12 @@
  * reply checked. Prints one JSON line.
  *
  *   node bench/smtp-load.ts --port N [--connections 50] [--per-connection 1] [--total 1000] --rcpt A@B
+ *
+ * With `--mail FILE` the messages are those of a JSON list; with `--proxied ADDRESS` each connection
+ * begins with a PROXY header that names that client.
  */
 
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { parseArgs } from "node:util";
 import { makeMessages } from "./messages.ts";
@@ -20,10 +24,18 @@ const { values } = parseArgs({
     rcpt: { type: "string" },
     from: { type: "string", default: "load@sender.example" },
     bytes: { type: "string", default: "20000" },
+    mail: { type: "string" },
+    proxied: { type: "string" },
   },
 });
 
-const messages = makeMessages(200, Number(values.bytes)).map((message) =>
+const pool =
+  values.mail === undefined
+    ? makeMessages(200, Number(values.bytes))
+    : (JSON.parse(readFileSync(values.mail, "utf8")) as string[]);
+const proxyHeader =
+  values.proxied === undefined ? "" : `PROXY TCP4 ${values.proxied} 198.18.0.10 40000 25\r\n`;
+const messages = pool.map((message) =>
   Buffer.from(`${message.replace(/^\./gm, "..")}.\r\n`, "latin1"),
 );
 const perConnection = Number(values["per-connection"]);
@@ -91,6 +103,7 @@ function session(): Promise<void> {
       }
     });
     socket.on("error", fail);
+    if (proxyHeader !== "") socket.write(proxyHeader);
     socket.setTimeout(30_000, () => fail());
     begun += 1;
   });

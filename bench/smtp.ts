@@ -1,28 +1,24 @@
 /**
- * The SMTP path, ours against a Postfix that keeps nothing: rounds in turn, CPU of each whole control
- * group, so that a noisy machine hurts both alike.
+ * The SMTP path, ours beside other mail servers: rounds in turn, CPU of each whole control group, so that
+ * a noisy machine hurts all alike. Every message is signed and its sender proved by SPF, DKIM and DMARC;
+ * the servers whose name does not say that they look at that (`-discard`) do less.
  *
  *   npm run bench -- smtp [--rounds 3] [--total 2000] [--per-connection 1] [--warm-up 4000]
+ *                         [--servers postern,postfix-discard,postfix-rspamd]
  *
- * Both are warmed up first: a mail server runs for months, and what its engine compiles in the first
+ * All are warmed up first: a mail server runs for months, and what its engine compiles in the first
  * seconds is no cost of a message. `--warm-up 0` shows the cold start.
  */
 
 import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { startFakeDns } from "../tests/kit/fake-dns.ts";
-import { startInstallation } from "../tests/kit/installation.ts";
-import { startPostfix } from "../tests/kit/postfix.ts";
-import { type ControlGroup, controlGroup, idle } from "./control-group.ts";
+import { idle } from "./control-group.ts";
+import { clientAddress, signedMail } from "./signed-mail.ts";
+import { type Server, startServers } from "./smtp-peers.ts";
 import { spread, spreadText } from "./spread.ts";
-
-interface Server {
-  readonly name: string;
-  readonly port: number;
-  readonly recipient: string;
-  readonly group: ControlGroup;
-}
 
 interface Run {
   readonly name: string;
@@ -33,17 +29,14 @@ interface Run {
   readonly anonymousMiB: number;
 }
 
-const run = promisify(execFile);
+interface LoadOptions {
+  readonly total: string;
+  readonly perConnection: string;
+  /** JSON list of the messages. */
+  readonly mailFile: string;
+}
 
-/** Generous per-address limits: the load comes from one address. */
-const config = (dns: string): string => `
-[smtp]
-connections = 10000
-connectionsPerAddress = 10000
-connectionsPerNetwork = 10000
-[dns]
-servers = ["${dns}"]
-`;
+const run = promisify(execFile);
 
 export async function benchSmtp(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -53,19 +46,26 @@ export async function benchSmtp(args: readonly string[]): Promise<void> {
       total: { type: "string", default: "2000" },
       "per-connection": { type: "string", default: "1" },
       "warm-up": { type: "string", default: "4000" },
+      servers: { type: "string", default: "postern,postfix-discard,postfix-rspamd" },
     },
   });
   const perConnection = values["per-connection"];
   await using stack = new AsyncDisposableStack();
-  const servers = await startServers(stack);
+  const mail = await signedMail(200, 20_000);
+  const folder = mkdtempSync(join(tmpdir(), "postern-bench-"));
+  stack.defer(() => rmSync(folder, { recursive: true }));
+  const mailFile = join(folder, "mail.json");
+  writeFileSync(mailFile, JSON.stringify(mail.messages.map((one) => one.toString("latin1"))));
+  const servers = await startServers(stack, values.servers.split(","), mail);
   const runs: Run[] = [];
+  const how = { perConnection, mailFile, total: values.total };
   if (Number(values["warm-up"]) > 0) {
-    for (const server of servers) await load(server, values["warm-up"], perConnection);
+    for (const server of servers) await load(server, { ...how, total: values["warm-up"] });
   }
   for (let round = 0; round < Number(values.rounds); round += 1) {
     // The order rotates, so that nobody is always first.
     for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
-      const result = await measure(server, values.total, perConnection);
+      const result = await measure(server, how);
       console.error(
         `round ${round}  ${result.name.padEnd(16)} ${result.cpuPer1000.toFixed(3)} CPU s/1000  ` +
           `${result.perSecond.toFixed(0)}/s  p50 ${result.p50Ms.toFixed(1)} p99 ${result.p99Ms.toFixed(1)} ms`,
@@ -76,35 +76,10 @@ export async function benchSmtp(args: readonly string[]): Promise<void> {
   report(servers, runs, `${perConnection} message(s) per connection, 50 connections, 20 KB`);
 }
 
-async function startServers(stack: AsyncDisposableStack): Promise<Server[]> {
-  const zone = { "sender.example": [{ TXT: "v=spf1 ip4:127.0.0.1 -all" }] };
-  const dns = stack.use(await startFakeDns(zone));
-  const ours = stack.use(controlGroup("postern-bench-postern"));
-  ours.enter();
-  const { host, port } = dns.endpoint;
-  const installation = stack.use(await startInstallation({ config: config(`${host}:${port}`) }));
-  ours.leave();
-  const peer = stack.use(controlGroup("postern-bench-postfix"));
-  peer.enter();
-  const discard = [
-    "virtual_transport = discard:",
-    "smtpd_client_connection_count_limit = 0",
-    "smtpd_client_connection_rate_limit = 0",
-    "in_flow_delay = 0",
-  ];
-  const postfix = stack.use(await startPostfix("sink.example", discard.join("\n")));
-  peer.leave();
-  const { smtp, accounts } = installation.ready();
-  return [
-    { name: "postern", port: smtp.port, recipient: accounts[0]?.address ?? "", group: ours },
-    { name: "postfix-discard", port: postfix.port, recipient: "rcpt@sink.example", group: peer },
-  ];
-}
-
-async function measure(server: Server, total: string, perConnection: string): Promise<Run> {
+async function measure(server: Server, how: LoadOptions): Promise<Run> {
   await idle(server.group);
   const before = server.group.cpuSeconds();
-  const result = await load(server, total, perConnection);
+  const result = await load(server, how);
   await idle(server.group);
   const cpuPer1000 = ((server.group.cpuSeconds() - before) / result.sent) * 1000;
   const anonymousMiB = server.group.anonymousMiB();
@@ -118,10 +93,13 @@ interface Load {
   readonly p99Ms: number;
 }
 
-async function load(server: Server, total: string, perConnection: string): Promise<Load> {
+async function load(
+  { port, recipient }: Server,
+  { total, perConnection, mailFile }: LoadOptions,
+): Promise<Load> {
   const program = join(import.meta.dirname, "smtp-load.ts");
-  const to = ["--port", String(server.port), "--rcpt", server.recipient];
-  const amount = ["--total", total, "--per-connection", perConnection];
+  const to = ["--port", String(port), "--rcpt", recipient, "--proxied", clientAddress];
+  const amount = ["--total", total, "--per-connection", perConnection, "--mail", mailFile];
   const { stdout } = await run(process.execPath, [program, ...to, ...amount]);
   return JSON.parse(stdout) as Load;
 }
@@ -137,11 +115,12 @@ function report(servers: readonly Server[], runs: readonly Run[], what: string):
         `DATA reply p50 ${text((one) => one.p50Ms)} p99 ${text((one) => one.p99Ms)} ms  memory ${text((one) => one.anonymousMiB)} MiB`,
     );
   }
-  const ratio = (pick: (one: Run) => number): string =>
-    (
-      spread(figures("postern", pick)).median / spread(figures("postfix-discard", pick)).median
-    ).toFixed(2);
-  console.log(
-    `ratio to postfix-discard: CPU ${ratio((one) => one.cpuPer1000)}, p50 ${ratio((one) => one.p50Ms)}, p99 ${ratio((one) => one.p99Ms)}`,
-  );
+  const ours = (pick: (one: Run) => number): number => spread(figures("postern", pick)).median;
+  for (const { name } of servers.filter((one) => one.name !== "postern")) {
+    const ratio = (pick: (one: Run) => number): string =>
+      (ours(pick) / spread(figures(name, pick)).median).toFixed(2);
+    console.log(
+      `postern to ${name}: CPU ${ratio((one) => one.cpuPer1000)}, p50 ${ratio((one) => one.p50Ms)}, p99 ${ratio((one) => one.p99Ms)}`,
+    );
+  }
 }
