@@ -1,4 +1,4 @@
-/** DMARC reports: the administrator's side. */
+/** DMARC and TLS reports: the administrator's side. */
 
 import type { Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
@@ -42,7 +42,7 @@ export function reportRoutes(app: Hono, { reports, clock, events }: Ports, by: s
   });
   app.post("/reports/send", async (c) => {
     const result = await reports.sendNow();
-    events.adminActed(`send ${result.sent} DMARC reports`, by);
+    events.adminActed(`send ${result.sent} reports`, by);
     return c.json(result);
   });
   app.post("/reports/import", async (c) => {

@@ -9,12 +9,14 @@ import { Denied, Misconfigured, Unavailable } from "#base/errors";
 import type { Directory } from "#contracts/directory";
 import type { Keyring } from "#contracts/keyring";
 import type { AdminFault, AdminOutcome, DirectoryAdmin, DirectoryFactors } from "#directory";
-import type { QueueState } from "#model/queue";
+import { parseDomain } from "#formats/address";
 import type { OpenStore } from "#store";
 import { backupRoutes } from "./admin-backup.ts";
+import { type ConnectorPorts, connectorRoutes } from "./admin-connectors.ts";
 import { dkimRoutes } from "./admin-dkim.ts";
 import { factorRoutes } from "./admin-factors.ts";
 import { body, whole } from "./admin-input.ts";
+import { type QueuePorts, queueRoutes } from "./admin-queue.ts";
 import { reportRoutes } from "./admin-reports.ts";
 import { auditRoutes, retentionRoutes } from "./admin-retention.ts";
 import { storeRoutes } from "./admin-store.ts";
@@ -22,15 +24,21 @@ import type { Backups } from "./backups.ts";
 import type { Certificates } from "./certificates/index.ts";
 import { certificateRoutes } from "./certificates/routes.ts";
 import type { HubEvents } from "./events.ts";
+import type { Gateways } from "./gateway/index.ts";
+import { gatewayRoutes } from "./gateway/routes.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Reports } from "./reports/index.ts";
 import type { SignIn } from "./sign-in.ts";
 
-export interface AdminPorts {
+export interface AdminPorts
+  extends Pick<QueuePorts, "explain">,
+    Pick<ConnectorPorts, "settings" | "connectors"> {
   readonly store: OpenStore;
   readonly directory: DirectoryAdmin &
     Pick<Directory, "person" | "personByAddress"> &
     Pick<DirectoryFactors, "factors" | "changeFactors">;
+  readonly gateways: Gateways;
   readonly keyring: Keyring;
   readonly clock: Clock;
   /** The edge's. */
@@ -50,6 +58,7 @@ export interface AdminPorts {
   readonly backups: Backups;
   readonly certificates: Certificates;
   readonly reports: Reports;
+  readonly tlsTo: Outgoing["tlsTo"];
 }
 
 const name = v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(320));
@@ -65,9 +74,6 @@ const newAlias = v.strictObject({
   address: name,
   targets: v.pipe(v.array(name), v.minLength(1), v.maxLength(1000)),
 });
-
-const queueStates = ["waiting", "held", "delivered", "failed", "dropped"] as const;
-const queueActs = ["hold", "release", "drop", "retry"] as const;
 
 /** @param by who acts, for the ledger: "console", "command line" */
 export function adminRoutes(ports: AdminPorts, by: string): Hono {
@@ -109,8 +115,19 @@ export function adminRoutes(ports: AdminPorts, by: string): Hono {
   backupRoutes(app, ports, by);
   certificateRoutes(app, ports, by);
   reportRoutes(app, ports, by);
+  connectorRoutes(app, ports);
+  app.get("/outbound/:domain/tls", async (c) => {
+    const domain = parseDomain(c.req.param("domain"), true);
+    const isElsewhere = domain !== null && !ports.directory.domains().some(isNamed(domain));
+    return isElsewhere ? c.json(await ports.tlsTo(domain)) : c.notFound();
+  });
+  gatewayRoutes(app, ports);
   dkimRoutes(app, ports, by);
   return app;
+}
+
+function isNamed(domain: string): (one: { readonly name: string }) => boolean {
+  return ({ name }) => name === domain;
 }
 
 function peopleRoutes(app: Hono, ports: AdminPorts, by: string): void {
@@ -176,36 +193,6 @@ const faultTexts = (minPasswordLength: number): Readonly<Record<AdminFault, stri
 
 function faultReply(fault: AdminFault, message: string): HTTPException {
   return new HTTPException(fault === "no-such" ? 404 : 409, { message });
-}
-
-function queueRoutes(app: Hono, ports: AdminPorts, by: string): void {
-  const { queue } = ports.store;
-  app.get("/queue", async (c) => {
-    const state = c.req.query("state");
-    if (state !== undefined && !queueStates.includes(state as QueueState)) {
-      throw new HTTPException(400, { message: `state is one of ${queueStates.join(", ")}` });
-    }
-    const domain = c.req.query("domain");
-    const limit = Math.min(whole(c, "limit", 100), 10_000);
-    const filter = {
-      ...(state && { state: state as QueueState }),
-      ...(domain && { domain }),
-      limit,
-    };
-    return c.json({ counts: await queue.counts(), items: await queue.list(filter) });
-  });
-  app.get("/queue/:id", async (c) => found(c, await queue.get(c.req.param("id"))));
-  app.post("/queue/:id/:act", async (c) => {
-    const act = queueActs.find((one) => one === c.req.param("act"));
-    if (act === undefined) return c.notFound();
-    const id = c.req.param("id");
-    if (!(await queue.change(id, act, by, ports.clock.nowMs()))) {
-      throw new HTTPException(409, { message: `item ${id} cannot ${act} now` });
-    }
-    ports.events.adminActed(`queue item ${id}: ${act}`, by);
-    ports.queued();
-    return c.json({ done: `${act} ${id}` });
-  });
 }
 
 function found(c: Context, value: object | undefined): Response | Promise<Response> {

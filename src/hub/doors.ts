@@ -7,17 +7,26 @@ import type { Listener } from "#base/net";
 import { type Certify, createCertify } from "#edge/certify";
 import type { AdminPorts } from "./admin.ts";
 import type { Backups } from "./backups.ts";
-import { type Certificates, startCertificates } from "./certificates/index.ts";
+import {
+  type CertificatePorts,
+  type Certificates,
+  startCertificates,
+} from "./certificates/index.ts";
 import { openClientDoors } from "./client-doors.ts";
+import { watchSecrets } from "./connectors/index.ts";
 import { adminApp, consoleApp, listenHttp } from "./console.ts";
 import { consoleFacts } from "./console-facts.ts";
 import type { Edges } from "./edges.ts";
 import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
 import { type Inside, readText } from "./inside.ts";
 import type { LedgerHistory } from "./ledger-history.ts";
+import { openLocalDoor } from "./local-door.ts";
 import type { Maintenance } from "./maintenance.ts";
+import { provableHosts } from "./mta-sts.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { type Probes, startProbes } from "./probes.ts";
+import { ownDomains } from "./publishing.ts";
+import { openInsideDoors } from "./relay/index.ts";
 import { type SignIn, startSignIn } from "./sign-in.ts";
 import { webService } from "./web-service.ts";
 
@@ -44,7 +53,10 @@ export async function startDoors(
   const web = opening.use(webService(inside, outgoing.submit, signIn));
   const clients = opening.use(await openClientDoors(inside, tls, outgoing.submit, signIn.sessions));
   edges.serveWeb((stream) => (stream.kind === "tcp" ? clients : web).handle(stream));
+  opening.use(await openInsideDoors({ inside, edges, outgoing, certify: tls }));
+  opening.use(await openLocalDoor({ inside, outgoing }));
   const probes = opening.use(startProbes(inside, edges));
+  opening.use(watchSecrets(inside));
   const more = { probes, signIn, certificates, ...keeping };
   for (const door of await administrationDoors(inside, edges, outgoing, more)) opening.use(door);
   return opening.move();
@@ -63,7 +75,17 @@ function certificatesOf(inside: Inside, edges: Edges, own: Certify): Certificate
       "edge-smtp": () => edges.smtp.forKind("certify"),
     },
     dial: (to) => dialThroughEdge(edges.smtp.forKind("dial"), to, acmeDialMs, clock),
+    ...(!settings.certificates.areNamesGiven && { policyHosts: policyHosts(inside, edges) }),
   });
+}
+
+function policyHosts(
+  { settings, directory, clock }: Inside,
+  edges: Edges,
+): NonNullable<CertificatePorts["policyHosts"]> {
+  const resolver = resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock);
+  return (before: readonly string[]) =>
+    provableHosts(ownDomains(directory), settings.hostname, resolver, before);
 }
 
 const acmeDialMs = 30_000;
@@ -87,6 +109,9 @@ async function administrationDoors(
     ...inside,
     resolver: resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock),
     queued: outgoing.wake,
+    explain: outgoing.explain,
+    connectors: outgoing.connectors,
+    tlsTo: outgoing.tlsTo,
     erase: () => maintenance.erase(),
     history,
     backups,

@@ -12,6 +12,7 @@ import { fakeClock } from "../../tests/kit/fake-clock.ts";
 import { fixedMaster } from "../store/fixture.ts";
 import { refusalKeeper } from "./edges.ts";
 import { hubEvents } from "./events.ts";
+import { refusalReasons } from "./refusal-reasons.ts";
 
 const reports = { refused: assert.fail } as unknown as Parameters<
   typeof refusalKeeper
@@ -51,7 +52,8 @@ test("of 2,000 refusals at once the trace keeps 1,000, and later as many as time
   const count = (trace: string): number =>
     registry.samples().find((one) => one.labels["trace"] === trace)?.value ?? 0;
   const [edge, hub] = linkPair();
-  hub.onStream(refusalKeeper({ store, clock, events: hubEvents(silentLog, registry), reports }));
+  const ports = { store, clock, events: hubEvents(silentLog, registry), reports };
+  hub.onStream(refusalKeeper(ports, refusalReasons()));
   const tell = async (from: number, to: number): Promise<void> => {
     const told = count("kept") + count("dropped") + to - from;
     for (let at = from; at < to; at += 500) {
@@ -77,7 +79,7 @@ test("refusals of a wrong shape are broken off, and an operator sees it", async 
   const [edge, hub] = linkPair();
   const store = { refused: assert.fail } as unknown as Parameters<typeof refusalKeeper>[0]["store"];
   const events = hubEvents(silentLog, registry);
-  hub.onStream(refusalKeeper({ store, clock: fakeClock(), events, reports }));
+  hub.onStream(refusalKeeper({ store, clock: fakeClock(), events, reports }, refusalReasons()));
   edge.open("refused", { refusals: [refusal(1), { ...refusal(2), atMs: -1 }] });
   const deadlineMs = Date.now() + 20_000;
   while (registry.samples().length === 0 && Date.now() < deadlineMs) await turn();

@@ -6,15 +6,22 @@ import type { Sample } from "#base/measures";
 import type { LinkStream } from "#contracts/link";
 import type { SealPrivateKeys } from "#contracts/sealed";
 import { type DialledEdge, dialEdge } from "#hub/links";
+import { confirmDelivery } from "./confirmations.ts";
 import { answerAsked, type InboundPorts, misshapen, takeDeposit, takeSealed } from "./inbound.ts";
 import { type Inside, readText } from "./inside.ts";
 import { createJudge } from "./judge.ts";
+import { commitOwn } from "./outgoing.ts";
+import { answerLogin, partnerLogins } from "./partner-login.ts";
 import { policyPusher } from "./policy-pusher.ts";
-import { webPolicyPusher } from "./publishing.ts";
-import { readRefusals, readSamples } from "./schemas.ts";
+import { ownDomains, webPolicyPusher } from "./publishing.ts";
+import { type RefusalReasons, refusalReasons } from "./refusal-reasons.ts";
+import { readAskedRecipient, readRefusals, readSamples } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
+import type { PolicyPusher } from "./signed-push.ts";
 
 export interface Edges extends AsyncDisposable {
+  /** What takes deposits of edges in; other doors of the inside use it, too. */
+  readonly inbound: InboundPorts;
   readonly smtp: DialledEdge;
   readonly web: DialledEdge;
   isUp(name: EdgePeer["name"]): boolean;
@@ -41,23 +48,7 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
   let queued: () => void = () => {};
   const policy = policyPusher(inside, () => dialled.get("edge-smtp")?.forKind("policy"));
   const webPolicy = webPolicyPusher(inside, () => dialled.get("edge-web")?.forKind("policy"));
-  const inbound: InboundPorts = {
-    ...inside,
-    underWay: new Map(),
-    judge: createJudge({
-      ...inside,
-      settings: inside.settings.judging,
-      contacts: inside.store.contacts,
-    }),
-    // Two of the largest at a time, with what sealing adds.
-    sealedRoom: {
-      heldBytes: 0,
-      maxBytes: 2 * (inside.settings.smtp.maxMessageBytes + sealedOverheadBytes),
-    },
-    ...sealingOf(inside),
-    authservId: inside.settings.hostname,
-    queued: () => queued(),
-  };
+  const inbound = inboundPorts(inside, () => queued());
   for (const peer of inside.settings.link.edges) {
     const edge = dial(inside, peer);
     dialled.set(peer.name, edge);
@@ -74,8 +65,9 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
       void first.then(() => announce(`linked ${peer.name}`));
     });
   }
-  const unsubscribe = inside.directory.onChange(() => void policy.push());
+  const unsubscribe = followDirectory(inside, policy, webPolicy);
   return {
+    inbound,
     smtp: dialled.get("edge-smtp") ?? noEdge,
     web: dialled.get("edge-web") ?? noEdge,
     isUp: (name) => up.has(name),
@@ -91,6 +83,52 @@ export function startEdges(inside: Inside, announce: (word: string) => void): Ed
       unsubscribe();
       await Promise.all([...dialled.values()].map((edge) => edge[Symbol.asyncDispose]()));
     },
+  };
+}
+
+/** The mail edge knows addresses, the web edge domains alone. */
+function followDirectory(
+  { directory }: Inside,
+  policy: PolicyPusher,
+  webPolicy: PolicyPusher,
+): () => void {
+  let domains = ownDomains(directory).join();
+  return directory.onChange(() => {
+    void policy.push();
+    const now = ownDomains(directory).join();
+    if (now !== domains) void webPolicy.push();
+    domains = now;
+  });
+}
+
+function inboundPorts(inside: Inside, queued: () => void): InboundPorts {
+  const { inbound: connectors } = inside.settings;
+  return {
+    ...inside,
+    connectors,
+    underWay: new Map(),
+    reasons: refusalReasons(),
+    judge: createJudge({
+      ...inside,
+      connectors,
+      settings: inside.settings.judging,
+      contacts: inside.store.contacts,
+      authservId: inside.settings.hostname,
+    }),
+    // Two of the largest at a time, with what sealing adds.
+    sealedRoom: {
+      heldBytes: 0,
+      maxBytes: 2 * (inside.settings.smtp.maxMessageBytes + sealedOverheadBytes),
+    },
+    ...sealingOf(inside),
+    authservId: inside.settings.hostname,
+    queued,
+    accepted: (acceptance) =>
+      confirmDelivery(acceptance, {
+        ...inside,
+        commit: (own) => commitOwn(own, Buffer.alloc(0), inside),
+        queued,
+      }),
   };
 }
 
@@ -145,7 +183,9 @@ function serving(
   if (name === "edge-web") {
     return (stream) => (stream.kind === "samples" ? keepSamples(stream) : web()(stream));
   }
-  const keepRefusals = refusalKeeper(inside);
+  const keepRefusals = refusalKeeper(inside, inbound.reasons);
+  const { directory: limits, inbound: connectors } = inside.settings;
+  const logins = partnerLogins({ ...inside, connectors, limits, door: "edge" });
   const keys = JSON.parse(readText(inside.settings.sealKeys)) as { privateKeys: SealPrivateKeys };
   return (stream) => {
     switch (stream.kind) {
@@ -155,6 +195,10 @@ function serving(
         return takeSealed(stream, keys.privateKeys, inbound);
       case "asked":
         return answerAsked(stream, inbound);
+      case "recipient":
+        return answerRecipient(stream, inside);
+      case "authenticate":
+        return answerLogin(stream, logins, () => misshapen(stream, name, inside.events));
       case "refused":
         return keepRefusals(stream);
       case "samples":
@@ -165,13 +209,17 @@ function serving(
   };
 }
 
+function answerRecipient(stream: LinkStream, { gateways, events }: Inside): void {
+  const read = readAskedRecipient(stream.header);
+  if (!read.ok) return misshapen(stream, "edge-smtp", events);
+  gateways.answer(stream, read.value.path);
+}
+
 /** A flood of strangers is worth a count, not a place in the ledger for each. */
-export function refusalKeeper({
-  store,
-  clock,
-  events,
-  reports,
-}: Pick<Inside, "store" | "clock" | "events" | "reports">): (stream: LinkStream) => void {
+export function refusalKeeper(
+  { store, clock, events, reports }: Pick<Inside, "store" | "clock" | "events" | "reports">,
+  reasons: RefusalReasons,
+): (stream: LinkStream) => void {
   const room = new TokenBucket(clock, refusalsPerSecond, refusalsAtOnce);
   return (stream) => {
     const read = readRefusals(stream.header);
@@ -179,7 +227,8 @@ export function refusalKeeper({
     for (const { judged, ...refusal } of read.value.refusals) {
       if (judged !== undefined) reports.refused(refusal, judged);
       const isKept = room.take();
-      if (isKept) store.refused(refusal);
+      const steps = reasons.completed(refusal.id, refusal.steps);
+      if (isKept) store.refused({ ...refusal, steps });
       events.refusalSeen(isKept);
     }
   };

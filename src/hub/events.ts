@@ -2,6 +2,7 @@
 
 import type { Log } from "#base/log";
 import type { Registry } from "#base/measures";
+import type { LoginStep } from "#contracts/inbound-login";
 import type { StreamKind } from "#contracts/link";
 import type { Acceptance } from "#contracts/store";
 import type { Submission } from "#contracts/submission";
@@ -16,20 +17,27 @@ export interface HubEvents {
   refusalSeen(isKept: boolean): void;
   /** An edge said something that no edge of ours says: it is out of date, or taken over. */
   wrongShape(kind: StreamKind, edge: EdgePeer["name"]): void;
-  submitted(submission: Submission, mailboxes: number, queued: number): void;
+  submitted(submission: Pick<Submission, "id">, mailboxes: number, queued: number): void;
   submissionDeferred(id: string, error: unknown): void;
   linkUp(edge: string, nth: number): void;
   linkDown(edge: string, why: string): void;
   policyPushed(edge: string, version: number): void;
   storeFailed(error: Error): void;
   probed(door: string, ok: boolean, why: string): void;
+  /** @param found what is known of the user: its connector, and the file with the secret that fitted */
+  partnerLogin(
+    outcome: "ok" | "refused" | "slow-down",
+    login: Pick<LoginStep, "mechanism" | "from">,
+    found: { readonly connector?: string; readonly file?: string },
+  ): void;
+  /** The secrets of a connector cannot be used: nobody comes in by it. */
+  partnerSecretFailed(connector: string, error: Error): void;
   adminActed(what: string, by: string): void;
 }
 
 export function hubEvents(log: Log, registry: Registry): HubEvents {
   const messages = registry.counter("messages", "Messages committed, by direction");
   const countVerdicts = verdictCounters(registry);
-  const links = registry.counter("link_events", "Links that came up or went down, by edge");
   const refusals = registry.counter(
     "refusals",
     "Refusals that an edge told, kept in the trace or not",
@@ -60,6 +68,7 @@ export function hubEvents(log: Log, registry: Registry): HubEvents {
       wrongShapes.add({ edge, kind });
       log.write("warn", "hub.wrong-shape", { edge, kind });
     },
+    ...partnerEvents(log, registry),
     sealedUnreadable: (fault) => log.write("error", "hub.sealed-unreadable", { fault }),
     submitted(submission, mailboxes, queued) {
       messages.add({ direction: "submission" });
@@ -67,15 +76,7 @@ export function hubEvents(log: Log, registry: Registry): HubEvents {
     },
     submissionDeferred: (id, error) =>
       log.write("warn", "hub.submission-deferred", { id, why: why(error) }),
-    linkUp(edge, nth) {
-      links.add({ edge, event: "up" });
-      log.write("info", "hub.link-up", { edge, nth });
-    },
-    linkDown(edge, reason) {
-      links.add({ edge, event: "down" });
-      log.write("warn", "hub.link-down", { edge, why: reason });
-    },
-    policyPushed: (edge, version) => log.write("info", "hub.policy-pushed", { edge, version }),
+    ...linkEvents(log, registry),
     storeFailed: (error) => log.write("error", "hub.store-failed", { why: error.message }),
     probed: (door, ok, reason) =>
       log.write(ok ? "info" : "error", "hub.probed", { door, ok, why: reason }),
@@ -100,5 +101,40 @@ function verdictCounters(registry: Registry): (verdicts: readonly Verdict[]) => 
       if (verdict.method !== "sender") continue;
       for (const { type } of verdict.evidence) spoofs.add({ type, origin: verdict.origin });
     }
+  };
+}
+
+function linkEvents(
+  log: Log,
+  registry: Registry,
+): Pick<HubEvents, "linkUp" | "linkDown" | "policyPushed"> {
+  const links = registry.counter("link_events", "Links that came up or went down, by edge");
+  return {
+    linkUp(edge, nth) {
+      links.add({ edge, event: "up" });
+      log.write("info", "hub.link-up", { edge, nth });
+    },
+    linkDown(edge, why) {
+      links.add({ edge, event: "down" });
+      log.write("warn", "hub.link-down", { edge, why });
+    },
+    policyPushed: (edge, version) => log.write("info", "hub.policy-pushed", { edge, version }),
+  };
+}
+
+function partnerEvents(
+  log: Log,
+  registry: Registry,
+): Pick<HubEvents, "partnerLogin" | "partnerSecretFailed"> {
+  const partners = registry.counter("partner_logins", "Logins of partners, by outcome");
+  return {
+    partnerLogin(outcome, { mechanism, from }, { connector, file }) {
+      partners.add({ outcome, connector: connector ?? "none" });
+      const level = outcome === "ok" ? "info" : "warn";
+      const found = { ...(connector && { connector }), ...(file && { file }) };
+      log.write(level, "hub.partner-login", { outcome, mechanism, from, ...found });
+    },
+    partnerSecretFailed: (connector, error) =>
+      log.write("error", "hub.partner-secret-failed", { connector, why: error.message }),
   };
 }

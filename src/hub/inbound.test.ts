@@ -17,6 +17,8 @@ import type { Store } from "#contracts/store";
 import { parseHeader } from "#formats/message";
 import { checkArc } from "#identity/arc";
 import { bodyDigests } from "#identity/dkim";
+import type { Connection } from "#model/connection";
+import type { InboundConnector } from "#model/connector";
 import type { Decision } from "#model/decision";
 import type { Mailbox, MailboxRole } from "#model/mailbox";
 import type { ArcVerdict } from "#model/verdict";
@@ -27,6 +29,7 @@ import { fixedMaster } from "../store/fixture.ts";
 import { hubEvents } from "./events.ts";
 import { answerAsked, type InboundPorts, takeDeposit, takeSealed } from "./inbound.ts";
 import type { Judge } from "./judge.ts";
+import { refusalReasons } from "./refusal-reasons.ts";
 
 const ana = "ana@example.org";
 const gone = "gone@example.org";
@@ -40,7 +43,8 @@ const maxStoreBytes = 3 * 1024 * 1024;
 /** What the edge found out stands as it is. */
 const trustingJudge: Judge = {
   startBytes: 0,
-  judge: ({ verdicts, decision }) => Promise.resolve({ verdicts, decision, steps: [] }),
+  judge: ({ verdicts, decision }) =>
+    Promise.resolve({ verdicts, decision, steps: [], milterFields: "" }),
 };
 
 /** The inside as an edge sees it: two real ends of a link, and a real store on a simulated disk. */
@@ -82,10 +86,13 @@ beforeEach(async () => {
     events: hubEvents(silentLog, registry),
     measures: deliveryMeasures(registry),
     underWay: new Map(),
+    reasons: refusalReasons(),
+    connectors: [],
     sealedRoom: { heldBytes: 0, maxBytes: roomBytes },
     judge: trustingJudge,
     reports: { note() {}, refused() {} },
     authservId,
+    accepted: () => {},
     queued: () => {
       house.queued += 1;
     },
@@ -224,6 +231,27 @@ describe("a deposit whose recipients went after RCPT", () => {
   });
 });
 
+describe("a deposit for a server inside", () => {
+  const zoe = "zoe@inside.example";
+  beforeEach(() => {
+    const directory = directoryOf({ [zoe]: [{ kind: "elsewhere", address: zoe }] });
+    Object.assign(house.ports, { directory });
+  });
+
+  for (const disposition of ["quarantine", "accept"] as const) {
+    test(`that is decided ${disposition} goes on, and says whether it is Junk`, async () => {
+      const deposit = depositTo([zoe]);
+      const end = endOf(text, { disposition, opinions: [] });
+      assert.equal(codeOf(await hand(deposit, text, end)), "committed");
+      const kept = (await house.store.messages.read(deposit.id)).toString("latin1");
+      assert.equal(kept.includes("\r\nX-Spam-Flag: YES\r\n"), disposition === "quarantine");
+      assert.ok(kept.endsWith(text.toString("latin1")));
+      const [item] = await house.store.queue.list({ limit: 9 });
+      assert.deepEqual([item?.recipient, item?.unprovenSender], [zoe, true]);
+    });
+  }
+});
+
 describe("a deposit", () => {
   test("is committed, once however often its id comes", async () => {
     const deposit = depositTo([ana]);
@@ -281,6 +309,35 @@ describe("a deposit", () => {
   });
 });
 
+describe("CAP-46 a connector that the edge names", () => {
+  const user = "acme-mail";
+  const acme: InboundConnector = {
+    ...{ name: "acme", door: "edge", networks: [], certificates: [], user },
+    ...{ senderDomains: ["acme.example"], requireTls: false, minVersion: "TLSv1.2" },
+    ...{ trusted: false, mayRelay: false },
+  };
+
+  /** What the trace says of the connection. */
+  async function keptOf(claim: Partial<Connection>): Promise<Partial<Connection>> {
+    const [link, hubLink] = linkPair();
+    serve(hubLink, { ...house.ports, connectors: [acme] });
+    house = { ...house, link, hubLink };
+    const { connection, ...deposit } = depositTo([ana]);
+    const claiming = { ...deposit, connection: { ...connection, ...claim } };
+    assert.equal(codeOf(await hand(claiming, text)), "committed");
+    const { connector, authenticated } =
+      (await house.store.traces.show(deposit.id))?.connection ?? {};
+    return { ...(connector && { connector }), ...(authenticated && { authenticated }) };
+  }
+
+  test("is kept where there is such a one, and dropped where there is not", async () => {
+    const good = { connector: "acme", authenticated: user };
+    assert.deepEqual(await keptOf(good), good);
+    assert.deepEqual(await keptOf({ connector: "gone", authenticated: user }), {});
+    assert.deepEqual(await keptOf({ connector: "acme", authenticated: "other" }), {});
+  });
+});
+
 describe("a message that is forwarded elsewhere", () => {
   const team = "team@example.org";
   const key = rsaKey("2026a");
@@ -313,7 +370,12 @@ describe("a message that is forwarded elsewhere", () => {
       }),
       judge: {
         ...trustingJudge,
-        judge: async ({ decision }) => ({ verdicts: [verdict], decision, steps: [] }),
+        judge: async ({ decision }) => ({
+          verdicts: [verdict],
+          decision,
+          steps: [],
+          milterFields: "",
+        }),
       },
     };
     const [link, hubLink] = linkPair();
@@ -324,6 +386,21 @@ describe("a message that is forwarded elsewhere", () => {
     assert.equal(codeOf(await outcome), "committed");
     return house.store.messages.read(deposit.id);
   }
+
+  test("CAP-49 leaves with REQUIRETLS when it came with it (RFC 8689 §4)", async () => {
+    const directory = directoryOf({ [team]: [{ kind: "elsewhere", address: "bob@x.example" }] });
+    const [link, hubLink] = linkPair();
+    serve(hubLink, { ...house.ports, directory });
+    house = { ...house, link, hubLink };
+    for (const requireTls of [true, undefined]) {
+      const { envelope, ...deposit } = depositTo([team]);
+      const asked = { ...envelope, ...(requireTls && { requireTls }) };
+      assert.equal(codeOf(await hand({ ...deposit, envelope: asked }, octets)), "committed");
+    }
+    const items = await house.store.queue.list({ limit: 10 });
+    assert.equal(items.filter((item) => item.requireTls === true).length, 1);
+    assert.equal(items.length, 2);
+  });
 
   for (const isAcknowledged of [false, true]) {
     const way = isAcknowledged ? "from the sealed spool" : "over the link";

@@ -1,16 +1,17 @@
 /** The way of a message that an edge deposits: evidence, decision, one commit, answer (DESIGN §3). */
 
 import type { DeliveryMeasures } from "#assurance/measures";
-import { hex } from "#base/bytes";
 import type { Clock } from "#base/clock";
 import { Full, Unavailable } from "#base/errors";
 import type { Random } from "#base/random";
-import type { Deposit, DepositOutcome } from "#contracts/deposit";
+import { accept, type Result } from "#base/result";
+import type { Deposit, DepositEnd, DepositOutcome } from "#contracts/deposit";
 import type { Directory } from "#contracts/directory";
 import type { LinkStream } from "#contracts/link";
 import { openSealed, type SealPrivateKeys } from "#contracts/sealed";
-import type { Acceptance, Delivery, NewQueueItem, StagedContent, Store } from "#contracts/store";
+import type { Acceptance, StagedContent, Store } from "#contracts/store";
 import type { Source } from "#model/connection";
+import type { InboundConnector } from "#model/connector";
 import type { Decision } from "#model/decision";
 import type { Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
@@ -19,7 +20,10 @@ import { decide, replyTo } from "#policy";
 import { type SealingWriter, type SealPorts, sealingWriter } from "./arc-seal.ts";
 import { type CheckedWriter, checkedWriter } from "./checked-writer.ts";
 import type { HubEvents } from "./events.ts";
+import { expand, queueItem } from "./expand.ts";
 import type { Judge } from "./judge.ts";
+import { believed } from "./partners.ts";
+import type { RefusalReasons } from "./refusal-reasons.ts";
 import type { ReportCollector } from "./reports/index.ts";
 import { readAsked, readDeposit, readDepositEnd } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
@@ -37,13 +41,18 @@ export interface InboundPorts {
   /** Octets of sealed messages that are held while they are opened, over all streams. */
   readonly sealedRoom: { heldBytes: number; readonly maxBytes: number };
   readonly judge: Judge;
+  readonly reasons: RefusalReasons;
   /** Seals what is forwarded elsewhere; absent: nothing is sealed. */
   readonly sealing?: SealPorts;
   readonly reports: ReportCollector;
+  /** The inbound ones: what an edge claims is held against them. */
+  readonly connectors: readonly InboundConnector[];
   /** authserv-id of Authentication-Results (RFC 8601 §2.5). */
   readonly authservId: string;
   /** Called when something was queued for elsewhere. */
   readonly queued: () => void;
+  /** Called when a message was committed. */
+  readonly accepted: (acceptance: Acceptance) => void;
 }
 
 interface Arriving {
@@ -56,7 +65,7 @@ interface Arriving {
 
 /** Takes one deposit; the answer is the outcome, and nothing else ever makes the edge say 250. */
 export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
-  const deposit = readDeposit(stream.header);
+  const deposit = depositOf(stream.header, ports);
   if (!deposit.ok) return misshapen(stream, "edge-smtp", ports.events);
   const { id } = deposit.value;
   const arriving = arrivingOf(deposit.value, ports, false);
@@ -84,6 +93,12 @@ export function takeDeposit(stream: LinkStream, ports: InboundPorts): void {
       void answer(stream, id, outcome, ports).finally(settle);
     },
   });
+}
+
+function depositOf(header: unknown, { connectors }: InboundPorts): Result<Deposit, "bad-shape"> {
+  const read = readDeposit(header);
+  if (!read.ok) return read;
+  return accept({ ...read.value, connection: believed(read.value.connection, connectors) });
 }
 
 /** Takes what waited in the DMZ while no link was up; the edge could not read it itself. */
@@ -123,7 +138,7 @@ async function unseal(
   ports: InboundPorts,
 ): Promise<DepositOutcome> {
   const opened = openSealed(keys, chunks);
-  const deposit = opened.ok ? readDeposit(opened.value.header) : opened;
+  const deposit = opened.ok ? depositOf(opened.value.header, ports) : opened;
   if (!opened.ok || !deposit.ok) {
     // It can never be opened: keeping it would block the spool for good.
     if (opened.ok) ports.events.wrongShape("sealed", "edge-smtp");
@@ -147,6 +162,28 @@ function arrivingOf(
   const sealing = ports && isForwarded ? sealingWriter(staging, ports) : undefined;
   const writer = checkedWriter(sealing ?? staging, authservId, judge.startBytes);
   return { writer, isAcknowledged, ...(sealing && { sealing }) };
+}
+
+/** A message that a mail server of ours hands in. */
+export interface Handed {
+  /** Never throws. */
+  write(chunk: Uint8Array): void | Promise<void>;
+  /** @param recipients those that it is kept for */
+  end(end: DepositEnd, recipients: readonly Recipient[]): Promise<DepositOutcome>;
+  abort(): void;
+}
+
+/** Its sender has had a 250 from that server: what is not wanted becomes Junk, and is kept. */
+export function takeHanded(deposit: Deposit, ports: InboundPorts): Handed {
+  const arriving = arrivingOf(deposit, ports, true);
+  return {
+    write: (chunk) => arriving.writer.write(chunk),
+    end(end, recipients) {
+      const envelope = { ...deposit.envelope, recipients };
+      return finish({ ...deposit, envelope }, end, arriving, ports);
+    },
+    abort: () => arriving.writer.abort(),
+  };
 }
 
 /** Answers whether a transaction is kept; one that is being committed now is waited for. */
@@ -256,6 +293,7 @@ interface JudgedDeposit extends Deposit {
   readonly verdicts: readonly Verdict[];
   readonly decision: Decision;
   readonly source: Source;
+  readonly milterFields: string;
 }
 
 async function commit(
@@ -268,7 +306,10 @@ async function commit(
   const { decision } = deposit;
   const isStrict = decision.disposition === "reject" || decision.disposition === "defer";
   // Nobody can be refused any more who has had his 250: then it is Junk.
-  if (isStrict && !isAcknowledged) return refused(replyTo(decision));
+  if (isStrict && !isAcknowledged) {
+    ports.reasons.keep(deposit.id, deposit.steps);
+    return refused(replyTo(decision));
+  }
   const { deliveries, queue, nobody } = expand(deposit, decision, ports);
   if (nobody.length > 0 && !isAcknowledged) {
     // Accounts went between RCPT and now. The sender's next try learns who is gone.
@@ -279,7 +320,8 @@ async function commit(
   // The queue finds no way for these, and its notice tells the sender.
   for (const gone of nobody) queue.push(queueItem(deposit, gone, gone.path, ports));
   const head = inboundHead(deposit, deposit.verdicts, ports.authservId);
-  // Copies for mailboxes here carry it too: they share their octets with what is forwarded.
+  // Copies for mailboxes here carry both: they share their octets with what is forwarded.
+  const junk = queue.length > 0 && decision.disposition !== "accept" ? junkMark : "";
   const seal = queue.length === 0 ? "" : ((await sealing?.seal(deposit.verdicts)) ?? "");
   const acceptedAtMs = clock.nowMs();
   const acceptance: Acceptance = {
@@ -289,7 +331,7 @@ async function commit(
     envelope: deposit.envelope,
     verdicts: deposit.verdicts,
     decision,
-    head: Buffer.concat([head, Buffer.from(seal)]),
+    head: Buffer.concat([head, Buffer.from(junk + seal + deposit.milterFields)]),
     content,
     acceptedAtMs,
     steps: deposit.steps,
@@ -301,11 +343,15 @@ async function commit(
     const committedAtMs = clock.nowMs();
     ports.events.accepted(acceptance, deposit.receivedAtMs, committedAtMs);
     ports.measures.accepted(acceptance, committedAtMs);
+    ports.accepted(acceptance);
     noteForReports(deposit, acceptedAtMs, ports);
   }
   if (queue.length > 0) ports.queued();
   return { committed: true, repeated };
 }
+
+/** What servers inside sort by: they have no other way to learn what we think of a message. */
+const junkMark = "X-Spam-Flag: YES\r\n";
 
 function noteForReports(deposit: JudgedDeposit, atMs: number, { reports }: InboundPorts): void {
   const { id: kept, envelope, verdicts, decision, source } = deposit;
@@ -319,46 +365,6 @@ function noteForReports(deposit: JudgedDeposit, atMs: number, { reports }: Inbou
     reversePath: envelope.reversePath,
     recipients,
   });
-}
-
-function expand(
-  deposit: Deposit,
-  decision: Decision,
-  ports: InboundPorts,
-): { deliveries: Delivery[]; queue: NewQueueItem[]; nobody: Recipient[] } {
-  const role = decision.disposition === "accept" ? "inbox" : "junk";
-  const accounts = new Set<string>();
-  const queue: NewQueueItem[] = [];
-  const nobody: Recipient[] = [];
-  for (const recipient of deposit.envelope.recipients) {
-    const destinations = ports.directory.resolve(recipient.path);
-    if (destinations.length === 0) nobody.push(recipient);
-    for (const destination of destinations) {
-      if (destination.kind === "account") accounts.add(destination.account);
-      else queue.push(queueItem(deposit, recipient, destination.address, ports));
-    }
-  }
-  const deliveries = [...accounts].map((account) => ({ account, mailbox: role, flags: [] }));
-  return { deliveries, queue, nobody };
-}
-
-function queueItem(
-  deposit: Deposit,
-  recipient: Recipient,
-  address: string,
-  { clock, random }: InboundPorts,
-): NewQueueItem {
-  const nowMs = clock.nowMs();
-  const { notify, originalRecipient } = recipient;
-  return {
-    id: hex(random.bytes(16)),
-    reversePath: deposit.envelope.reversePath,
-    recipient: address,
-    wishes: { ...(notify && { notify }), ...(originalRecipient && { originalRecipient }) },
-    utf8: deposit.envelope.utf8 === true,
-    queuedAtMs: nowMs,
-    nextAttemptAtMs: nowMs,
-  };
 }
 
 function refused(reply: Reply): DepositOutcome {

@@ -3,10 +3,25 @@
 export { backupEvents } from "./backup-events.ts";
 export { completeBackupSettings, startBackups } from "./backups.ts";
 export {
+  checkGateways,
+  completeGateway,
+  type GatewayValues,
+  gatewayParameters,
+} from "./gateway/settings.ts";
+export { checkMtaSts, mtaStsParameters, ownStsPolicy } from "./mta-sts.ts";
+export {
   checkPublishedHosts,
   completePublication,
   type Publication,
   publicationParameters,
 } from "./publishing.ts";
+export { checkDoors, lmtpDoorOf } from "./relay/settings.ts";
+export { submissionParameters } from "./sending-limits.ts";
+export {
+  checkSendmail,
+  localSocketOf,
+  type SendmailSettings,
+  sendmailParameters,
+} from "./sendmail-settings.ts";
 export type { HubSettings } from "./settings.ts";
 export { startHub } from "./start.ts";

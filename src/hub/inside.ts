@@ -10,6 +10,7 @@ import type { Keyring } from "#contracts/keyring";
 import type { OpenDirectory } from "#directory";
 import type { OpenStore } from "#store";
 import type { HubEvents } from "./events.ts";
+import type { Gateways } from "./gateway/index.ts";
 import type { LogSigner } from "./log-signer.ts";
 import type { Reports } from "./reports/index.ts";
 import type { HubSettings } from "./settings.ts";
@@ -27,6 +28,7 @@ export interface Inside {
   readonly storeMeasures: StoreMeasures;
   readonly store: OpenStore;
   readonly directory: OpenDirectory;
+  readonly gateways: Gateways;
   readonly keyring: Keyring;
   readonly signer: LogSigner;
   readonly reports: Reports;

@@ -11,8 +11,9 @@ import type { DirectoryAdmin } from "#directory";
 import { formatResult } from "#formats/auth-results";
 import { maxHeaderBytes, parseHeader } from "#formats/message";
 import { type Author, readAuthor } from "#identity/author";
-import { assessSender, type MessageFacts, messageFacts } from "#identity/sender";
+import { assessSender, type MessageFacts, messageFacts, type SenderFacts } from "#identity/sender";
 import type { Source } from "#model/connection";
+import type { InboundConnector } from "#model/connector";
 import type { Decision } from "#model/decision";
 import type { TraceStep } from "#model/trace";
 import type { SenderVerdict, Verdict } from "#model/verdict";
@@ -24,10 +25,13 @@ import {
   spamFilterOf,
   type spamFilterParameters,
 } from "#transport/spam-filter";
+import { createMilters, type MilterSettings, type Milters } from "./milters.ts";
 import { type OwnNames, ownNames } from "./own-names.ts";
+import { partnerOf, partnerVerdicts } from "./partners.ts";
 
 export interface JudgingSettings extends Values<typeof spamParameters> {
   readonly filter: Values<typeof spamFilterParameters>;
+  readonly milters: MilterSettings;
 }
 
 export interface Arrived {
@@ -46,6 +50,8 @@ export interface Judgement {
   /** Never milder than the edge's. */
   readonly decision: Decision;
   readonly steps: readonly TraceStep[];
+  /** Fields that milters put on top, with their line ends. */
+  readonly milterFields: string;
 }
 
 export interface Judge {
@@ -61,28 +67,35 @@ export interface JudgePorts {
   readonly contacts: Store["contacts"];
   readonly clock: Clock;
   readonly net?: Net;
+  /** The inbound ones of all doors. */
+  readonly connectors: readonly InboundConnector[];
+  /** authserv-id that milters may not speak under. */
+  readonly authservId: string;
 }
 
 /** Of what follows the header: enough for the first words. */
 const wordsBytes = 16_384;
 
-/** @throws Misconfigured when the spam filter has no address */
+/** @throws Misconfigured when the spam filter or a milter has no address */
 export function createJudge(ports: JudgePorts): Judge {
   const { settings, clock, net = systemNet } = ports;
   const filter = spamFilterOf(settings.filter);
+  const milters = createMilters(settings.milters, { net, clock });
   const own = ownNames(ports.directory, settings.partners);
   const allowed = new Set(settings.allow.map((one) => one.toLowerCase()));
   return {
-    startBytes: Math.max(maxHeaderBytes + wordsBytes, filter?.maxBytes ?? 0),
+    startBytes: Math.max(maxHeaderBytes + wordsBytes, filter?.maxBytes ?? 0, milters.maxBytes),
     async judge(arrived) {
       const octets = Buffer.concat(arrived.start);
       const header = parseHeader(octets);
       const asked = filter === undefined ? undefined : ask(filter, arrived, { net, clock });
       asked?.catch(() => {}); // looked at below; what fails first must not leave it alone
+      const shown = milters.ask(milterMail(arrived, octets), ports.authservId);
+      shown.catch(() => {});
       const author = readAuthor(header);
       const message = messageFacts(header, octets.subarray(0, header.end + wordsBytes));
       const contact = await contactWith(author, arrived.deposit, ports);
-      const sender = assess({ arrived, author, message }, contact, own(), ports.directory);
+      const sender = assess({ arrived, author, message }, contact, own(), ports);
       const answer = await asked;
       const spam = spamConfidence({
         sender,
@@ -92,19 +105,23 @@ export function createJudge(ports: JudgePorts): Judge {
         ...(answer?.kind === "score" && { filter: answer }),
       });
       const { verdicts, decision } = arrived;
+      const handedIn = partnerVerdicts(arrived.deposit.connection);
       const atMs = clock.nowMs();
       const step = (name: string, text: string): TraceStep => ({
         ...{ atMs, program: "hub", step: name, text: text.slice(0, 1000) },
       });
-      const strictest = decide([...decision.opinions, weighSpam(spam, settings)]);
+      const said = await shown;
+      const strictest = decide([...decision.opinions, weighSpam(spam, settings), ...said.opinions]);
       return {
-        verdicts: [...verdicts, sender, spam],
+        verdicts: [...verdicts, ...handedIn, sender, spam],
         decision: strictest,
+        milterFields: said.head,
         steps: [
-          ...[sender, spam].map((one) => step("checked", formatResult(one))),
+          ...[...handedIn, sender, spam].map((one) => step("checked", formatResult(one))),
           ...(answer?.kind === "unavailable"
             ? [step("checked", `the spam filter gave no answer: ${answer.why}`)]
             : []),
+          ...said.lines.map((line) => step("checked", line)),
         ],
       };
     },
@@ -130,6 +147,14 @@ function ask(
     receivedBy,
   };
   return askSpamFilter(filter, mail, ports);
+}
+
+function milterMail(
+  { deposit, sizeBytes }: Arrived,
+  octets: Uint8Array,
+): Parameters<Milters["ask"]>[0] {
+  const { connection, envelope, id, receivedBy } = deposit;
+  return { id, connection, envelope, receivedBy, octets, sizeBytes };
 }
 
 /** Has anybody among the recipients heard of the author, or written to him? */
@@ -159,20 +184,31 @@ function assess(
   { arrived, author, message }: Read,
   contact: Contact,
   own: OwnNames,
-  directory: Pick<Directory, "isLocalDomain">,
+  { directory, connectors }: Pick<JudgePorts, "directory" | "connectors">,
 ): SenderVerdict {
   const { verdicts, source } = arrived;
   return assessSender({
     author,
     verdicts,
     source: source.kind,
-    isPartner: false, // connectors of partners do not log in yet
+    ...partnerFacts(arrived.deposit, connectors),
     isOurs: (domain) => isOurs(domain, directory),
     known: own.known,
     isNameOfOurs: (folded) => own.people.has(folded),
     ...message,
     isFirstContact: contact === "first",
   });
+}
+
+/** Who handed it in, and for which domains that one may speak. */
+function partnerFacts(
+  { connection }: Deposit,
+  connectors: readonly InboundConnector[],
+): Pick<SenderFacts, "partner" | "partnerDomains"> {
+  const partner = partnerOf(connection);
+  if (partner === undefined) return {};
+  const known = connectors.find(({ name }) => name === partner.connector);
+  return { partner, partnerDomains: known?.senderDomains ?? [] };
 }
 
 /** A domain below one of ours is ours, too. */

@@ -41,6 +41,7 @@ function house(): {
     names: () => ({ known: { find: none }, people: new Map([["ben", ["ben"]]]) }),
     hostname: "mail.example.org",
     queued: none,
+    accepted: none,
   };
   return { ports: ports as unknown as OutboundPorts, kept, written };
 }

@@ -15,8 +15,9 @@ import { fields, type Header, maxHeaderBytes, parseHeader, valueOf } from "#form
 import { readAuthor } from "#identity/author";
 import { assessSender } from "#identity/sender";
 import type { Recipient } from "#model/envelope";
+import type { AccountId } from "#model/mailbox";
 import type { Reply } from "#model/reply";
-import type { SenderVerdict } from "#model/verdict";
+import type { Partner, SenderVerdict, Verdict } from "#model/verdict";
 import type { HubEvents } from "./events.ts";
 import type { OwnNames } from "./own-names.ts";
 import { foreignResultsFilter } from "./own-results.ts";
@@ -34,19 +35,47 @@ export interface OutboundPorts {
   readonly names: () => OwnNames;
   readonly hostname: string;
   readonly queued: () => void;
+  /** A message was committed. */
+  readonly accepted: (acceptance: Acceptance) => void;
 }
 
 const accepted: Reply = { code: 250, status: "2.0.0", text: "accepted" };
 const later: Reply = { code: 451, status: "4.3.0", text: "not now, try again" };
 
 /** Implements `Submit` (#contracts/submission). */
-export async function submit(given: Submission, ports: OutboundPorts): Promise<Reply> {
+export function submit(submission: Submission, ports: OutboundPorts): Promise<Reply> {
+  const { account, connection } = submission;
+  const login = connection.authenticated ?? "";
+  const may = (address: string): boolean => ports.directory.maySendAs(account, address);
+  const vouching = { method: "auth", result: "pass", login } as const;
+  return send(submission, { login, account, may, verdicts: [vouching] }, ports);
+}
+
+/** Mail on its way out, whoever brought it. */
+export type Sending = Omit<Submission, "account">;
+
+/** Who brought it, and for which addresses that one may speak. */
+export interface Party {
+  /** Login, or name of the connector. */
+  readonly login: string;
+  /** Absent for a server. */
+  readonly account?: AccountId;
+  readonly may: (address: string) => boolean;
+  /** What it proved. */
+  readonly verdicts: readonly Verdict[];
+  /** A server that sends for domains of others. */
+  readonly partner?: Partner;
+}
+
+/** Sender bound, completed, signed, one commit. */
+export async function send(given: Sending, party: Party, ports: OutboundPorts): Promise<Reply> {
   const submission = { ...given, octets: withoutOurResults(given.octets, ports.hostname) };
   const header = parseHeader(headOf(submission.octets));
-  const refusal = refuseSender(submission, header, ports.directory);
+  const refusal = refuseSender(submission, header, party);
   if (refusal !== undefined) return refusal;
-  const plan = planRecipients(submission, ports);
-  if ("code" in plan) return plan;
+  const planned = planRecipients(submission, ports);
+  if ("code" in planned) return planned;
+  const plan = isTlsOptional(header) ? withoutPolicies(planned) : planned;
   try {
     const missing = missingFields(submission, header, ports);
     const unsigned = { octets: submission.octets, header, missing };
@@ -54,8 +83,8 @@ export async function submit(given: Submission, ports: OutboundPorts): Promise<R
     const staged = await stage(submission.octets, ports.store);
     const received = submissionReceived(submission, ports.hostname);
     const head = Buffer.from(received + signed + missing, "utf8");
-    const sender = senderOf(submission, header, ports);
-    await commit(submission, { content: staged, head, sender }, plan, ports);
+    const sender = senderOf(party, header, ports);
+    await commit(submission, { content: staged, head, party, sender }, plan, ports);
     return accepted;
   } catch (error) {
     if (error instanceof Full) {
@@ -92,13 +121,7 @@ function headOf(octets: readonly Uint8Array[]): Uint8Array {
 }
 
 /** MAIL FROM, From and Sender must belong to the login (RFC 6409 §6.1; catalogue A2). */
-function refuseSender(
-  submission: Submission,
-  header: Header,
-  directory: Directory,
-): Reply | undefined {
-  const { account, envelope } = submission;
-  const may = (address: string): boolean => directory.maySendAs(account, address);
+function refuseSender({ envelope }: Sending, header: Header, { may }: Party): Reply | undefined {
   if (envelope.reversePath !== "" && !may(envelope.reversePath)) {
     return { code: 550, status: "5.7.1", text: "this login may not send with that return path" };
   }
@@ -132,7 +155,7 @@ interface Plan {
   readonly queue: readonly NewQueueItem[];
 }
 
-function planRecipients(submission: Submission, ports: OutboundPorts): Plan | Reply {
+function planRecipients(submission: Sending, ports: OutboundPorts): Plan | Reply {
   const accounts = new Set<string>();
   const queue: NewQueueItem[] = [];
   for (const recipient of submission.envelope.recipients) {
@@ -158,12 +181,25 @@ function planRecipients(submission: Submission, ports: OutboundPorts): Plan | Re
   return { deliveries, queue };
 }
 
+/** RFC 8689 §3: one field, and it says "No". */
+function isTlsOptional(header: Header): boolean {
+  const [value, ...more] = valuesOf(header, "tls-required");
+  return more.length === 0 && value?.trim().toLowerCase() === "no";
+}
+
+/** REQUIRETLS goes before the field (RFC 8689 §3). */
+function withoutPolicies(plan: Plan): Plan {
+  const lowered = (item: NewQueueItem): NewQueueItem =>
+    item.requireTls === true ? item : { ...item, tlsOptional: true };
+  return { ...plan, queue: plan.queue.map(lowered) };
+}
+
 function ascii(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
 }
 
 function queueItem(
-  submission: Submission,
+  submission: Sending,
   recipient: Recipient,
   address: string,
   { clock, random }: OutboundPorts,
@@ -179,6 +215,7 @@ function queueItem(
     ...(envelope.dsnReturn && { dsnReturn: envelope.dsnReturn }),
     ...(envelope.envelopeId && { envelopeId: envelope.envelopeId }),
     utf8: envelope.utf8 === true,
+    ...(envelope.requireTls && { requireTls: true }),
     queuedAtMs: nowMs,
     nextAttemptAtMs: nowMs,
   };
@@ -186,7 +223,7 @@ function queueItem(
 
 /** RFC 6409 §8.1, §8.2: Date and Message-ID are added where the composer left them out. */
 function missingFields(
-  submission: Submission,
+  submission: Sending,
   header: Header,
   { hostname, clock }: OutboundPorts,
 ): string {
@@ -207,17 +244,20 @@ export async function stage(octets: readonly Uint8Array[], store: Store): Promis
 }
 
 /** The login vouches for the address; whose name stands before it is another matter (CAP-104). */
-function senderOf(submission: Submission, header: Header, ports: OutboundPorts): SenderVerdict {
+function senderOf(party: Party, header: Header, ports: OutboundPorts): SenderVerdict {
   const { known, people } = ports.names();
-  const login = submission.connection.authenticated ?? "";
+  const { login, account, verdicts, partner } = party;
+  const isOurs = (domain: string): boolean =>
+    account !== undefined || ports.directory.isLocalDomain(domain);
+  const own = isOurs(domainOf(header));
   return assessSender({
     author: readAuthor(header),
-    verdicts: [{ method: "auth", result: "pass", login }],
+    verdicts: own ? [{ method: "auth", result: "pass", login }] : verdicts,
+    ...(!own && partner && { partner }),
     source: "direct",
-    isPartner: false,
-    isOurs: () => true, // the address was found to be the login's own
+    isOurs, // an address was found to be the login's own
     known,
-    isNameOfOurs: (folded) => people.get(folded)?.some((id) => id !== submission.account) ?? false,
+    isNameOfOurs: (folded) => people.get(folded)?.some((id) => id !== account) ?? false,
     subject: "",
     textSample: "",
     replyTo: [],
@@ -233,25 +273,26 @@ export function internalSender(address: string): SenderVerdict {
 }
 
 async function commit(
-  submission: Submission,
+  submission: Sending,
   message: {
     readonly content: StagedContent;
     readonly head: Uint8Array;
+    readonly party: Party;
     readonly sender: SenderVerdict;
   },
   plan: Plan,
   ports: OutboundPorts,
 ): Promise<void> {
   const { content, head, sender } = message;
+  const { login, verdicts } = message.party;
   const { connection, envelope, id } = submission;
-  const login = connection.authenticated ?? "";
   const acceptedAtMs = ports.clock.nowMs();
   const acceptance: Acceptance = {
     id,
     direction: "submission",
     connection,
     envelope,
-    verdicts: [{ method: "auth", result: "pass", login }, sender],
+    verdicts: [...verdicts, sender],
     decision: { disposition: "accept", opinions: [] },
     head,
     content,
@@ -270,5 +311,6 @@ async function commit(
   if (repeated) return;
   ports.measures.accepted(acceptance, ports.clock.nowMs());
   ports.events.submitted(submission, plan.deliveries.length, plan.queue.length);
+  ports.accepted(acceptance);
   if (plan.queue.length > 0) ports.queued();
 }

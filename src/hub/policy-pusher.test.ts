@@ -7,11 +7,14 @@ import { after, afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
+import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
 import type { PolicySnapshot } from "#contracts/deposit";
 import { type Link, type LinkStream, linkPair } from "#contracts/link";
 import { makeSealKeys } from "#contracts/sealed";
+import { completeInbound, inboundParameters } from "#transport/connectors";
 import { type FakeClock, fakeClock } from "../../tests/kit/fake-clock.ts";
+import { readInbound } from "../edge/smtp/connectors-shape.ts";
 import { hubEvents } from "./events.ts";
 import type { Inside } from "./inside.ts";
 import { policyPusher } from "./policy-pusher.ts";
@@ -29,6 +32,7 @@ let hubLink: Link;
 let edgeLink: Link;
 /** Versions that were pushed, in order. */
 let pushed: number[];
+let last: PolicySnapshot | undefined;
 /** What the edge does with each. */
 let edge: (stream: LinkStream, version: number) => void;
 
@@ -45,7 +49,9 @@ beforeEach(() => {
       },
       end() {
         const { snapshot } = JSON.parse(text) as { snapshot: string };
-        const { version } = JSON.parse(snapshot) as PolicySnapshot;
+        const read = JSON.parse(snapshot) as PolicySnapshot;
+        const { version } = read;
+        last = read;
         pushed.push(version);
         edge(stream, version);
       },
@@ -62,11 +68,12 @@ afterEach(() => {
 function pusher(linkNow: () => Link | undefined = () => hubLink) {
   const directory = { deliverableAddresses: () => [], domains: () => [] };
   const inside = {
-    settings: { policyKey, sealKeys, identity: {}, smtp: { maxMessageBytes: 1 } },
+    settings: { policyKey, sealKeys, identity: {}, smtp: { maxMessageBytes: 1 }, inbound },
     clock,
     random: systemRandom,
     events: hubEvents(silentLog, new Registry()),
     directory,
+    gateways: { domains: [] },
     signer: { keys: [] },
   };
   return policyPusher(inside as unknown as Inside, linkNow);
@@ -78,7 +85,21 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
+const acme = completeInbound("acme", {
+  ...defaultsOf(inboundParameters),
+  ...{ networks: ["192.0.2.0/24"], certificates: ["AB".repeat(32)], user: "acme" },
+  ...{ secretFiles: ["/secrets/acme"], senderDomains: ["Acme.example"], tlsGroups: ["P-256"] },
+});
+const inbound = [acme, { ...acme, name: "printer", door: "relay" }];
+
 describe("policyPusher()", () => {
+  test("CAP-44 pushes the connectors of the edge, and nothing of their secrets", async () => {
+    await pusher().push();
+    const { secretFiles: _files, secretMaxAgeDays: _age, ...told } = acme;
+    assert.deepEqual(last?.inbound, [told]);
+    assert.deepEqual(readInbound(last?.inbound), [told], "the edge takes what we push");
+  });
+
   test("goes above a later version that the edge holds, with one more push", async () => {
     let held = clock.nowMs() + 3_600_000;
     edge = (stream, version) => {

@@ -3,6 +3,7 @@
 import type { Link } from "#contracts/link";
 import type { SealPublicKeys } from "#contracts/sealed";
 import { formatNoteKey } from "#formats/checkpoint";
+import type { InboundConnector } from "#model/connector";
 import { type Inside, readText } from "./inside.ts";
 import { type PolicyPusher, signedPusher } from "./signed-push.ts";
 import { type SnapshotFacts, snapshotText } from "./snapshot.ts";
@@ -21,7 +22,7 @@ export function policyPusher(inside: Inside, linkNow: () => Link | undefined): P
 }
 
 function factsOf(
-  { settings, directory, clock, random, signer }: Inside,
+  { settings, directory, gateways, clock, random, signer }: Inside,
   version: number,
   sealTo: SealPublicKeys,
 ): SnapshotFacts {
@@ -31,9 +32,17 @@ function factsOf(
     salt: random.bytes(32),
     addresses: directory.deliverableAddresses(),
     domains: directory.domains().map(({ name }) => name),
+    askedDomains: gateways.domains,
     ...settings.identity,
     maxMessageBytes: settings.smtp.maxMessageBytes,
     sealTo,
+    inbound: settings.inbound.filter(({ door }) => door === "edge").map(withoutSecrets),
     logKeys: signer.keys.map(formatNoteKey),
   };
+}
+
+/** The DMZ need not know where they lie, nor how old they may become. */
+function withoutSecrets(connector: InboundConnector): InboundConnector {
+  const { secretFiles: _, secretMaxAgeDays: __, ...told } = connector;
+  return told;
 }

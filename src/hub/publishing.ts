@@ -3,10 +3,17 @@
 import { Misconfigured } from "#base/errors";
 import { didYouMean, type Values } from "#base/parameters";
 import type { Link } from "#contracts/link";
-import type { LoginOffer, LoginWay, PublishingRule, WebPolicy } from "#model/publishing";
+import type {
+  LoginOffer,
+  LoginWay,
+  PublishedText,
+  PublishingRule,
+  WebPolicy,
+} from "#model/publishing";
 import { isRulePath, posternRules, type RuleSetName, ruleSetNames, ruleSets } from "#proxy";
 import { type Inside, readText } from "./inside.ts";
 import { loginOffer } from "./login/index.ts";
+import { stsTexts } from "./mta-sts.ts";
 import {
   completeUpstream,
   type PublishedApplication,
@@ -168,12 +175,14 @@ export function webPolicyOf(
   return { version, hosts, rules: [...foreign, ...own], login };
 }
 
-/** Keeps the web edge's policy in force: pushed with each new link. */
+/** Keeps the web edge's policy in force: pushed with each new link, and when domains come or go. */
 export function webPolicyPusher(
-  { settings, clock, events }: Pick<Inside, "settings" | "clock" | "events">,
+  { settings, directory, clock, events }: WebPolicyPorts,
   linkNow: () => Link | undefined,
 ): PolicyPusher {
-  const { publishedHosts, publish, policyKey } = settings;
+  const { publishedHosts, publish, policyKey, mtaSts, hostname } = settings;
+  const textsNow = (): readonly PublishedText[] =>
+    stsTexts(ownDomains(directory), mtaSts, hostname);
   const offer = loginOffer(settings.login);
   return signedPusher({
     clock,
@@ -181,6 +190,15 @@ export function webPolicyPusher(
     edge: "edge-web",
     policyKeyPem: readText(policyKey),
     linkNow,
-    textOf: (version) => JSON.stringify(webPolicyOf(publishedHosts, publish, offer, version)),
+    textOf: (version) => {
+      const policy = webPolicyOf(publishedHosts, publish, offer, version);
+      return JSON.stringify({ ...policy, texts: textsNow() });
+    },
   });
+}
+
+type WebPolicyPorts = Pick<Inside, "settings" | "directory" | "clock" | "events">;
+
+export function ownDomains(directory: Inside["directory"]): readonly string[] {
+  return directory.domains().map(({ name }) => name);
 }

@@ -43,11 +43,15 @@ const path = textThat((value) => value.length <= 512 && !forbiddenInPath.test(va
 
 const tls = object<TlsFacts>(
   { version: words, cipher: words },
-  { group: words, peerCertificate: words },
+  {
+    group: words,
+    peerCertificate: sha256,
+    proof: oneOf("authority", "mta-sts", "dane", "pin"),
+    provenName: words,
+  },
 );
 
-/** Nobody logs in at an edge: `authenticated` is not among the keys. */
-const connection = object<Omit<Connection, "authenticated">>(
+const anyConnection = object<Connection>(
   {
     listener: words,
     clientAddress: ipAddress,
@@ -55,8 +59,20 @@ const connection = object<Omit<Connection, "authenticated">>(
     helo: words,
     extended: isBoolean,
   },
-  { tls, viaProxy: isBoolean, reverseName: matching(/^[a-z0-9.-]{1,255}$/) },
+  {
+    tls,
+    viaProxy: isBoolean,
+    reverseName: matching(/^[a-z0-9.-]{1,255}$/),
+    connector: matching(/^[A-Za-z0-9_-]{1,64}$/),
+    authenticated: text(255),
+  },
 );
+
+/** Only partners log in at an edge; whether there is such a one, `believed` of partners.ts tells. */
+const connection: Shape = (value) =>
+  anyConnection(value) &&
+  ((value as Connection).authenticated === undefined ||
+    (value as Connection).connector !== undefined);
 
 const recipient = object<Recipient>(
   { path },
@@ -67,6 +83,7 @@ const envelope = object<Envelope>(
   { reversePath: path, recipients: list(recipient, 1000, 1) },
   {
     utf8: isBoolean,
+    requireTls: isBoolean,
     body: oneOf("7bit", "8bitmime", "binarymime"),
     dsnReturn: oneOf("full", "headers"),
     envelopeId: words,
@@ -132,6 +149,9 @@ const sample = object<Sample>({
 interface Asked {
   readonly id: string;
 }
+interface AskedRecipient {
+  readonly path: string;
+}
 interface Refusals {
   readonly refusals: readonly Refusal[];
 }
@@ -148,6 +168,7 @@ function reader<Value>(shape: Shape): Reader<Value> {
 export const readDeposit: Reader<Deposit> = reader(deposit);
 export const readDepositEnd: Reader<DepositEnd> = reader(depositEnd);
 export const readAsked: Reader<Asked> = reader(object<Asked>({ id }));
+export const readAskedRecipient: Reader<AskedRecipient> = reader(object<AskedRecipient>({ path }));
 export const readRefusals: Reader<Refusals> = reader(
   object<Refusals>({ refusals: list(refusal, 1000) }),
 );

@@ -8,13 +8,19 @@ import type { PolicySnapshot } from "#contracts/deposit";
 import type { TcpService } from "#contracts/web";
 import type { directoryParameters } from "#directory";
 import type { reportParameters } from "#hub/report-settings";
+import type { InboundConnector, OutboundConnector } from "#model/connector";
 import type { storeParameters } from "#store";
 import type { backupParameters } from "#store/backup";
 import type { queueParameters } from "#transport/queue";
 import type { smtpParameters } from "#transport/smtp-server";
 import type { CertificateSettings } from "./certificates/settings.ts";
+import type { Gateway } from "./gateway/settings.ts";
 import type { JudgingSettings } from "./judge.ts";
+import type { MtaStsSettings } from "./mta-sts.ts";
 import type { PublishedApplication } from "./publish/settings.ts";
+import type { LmtpDoor } from "./relay/settings.ts";
+import type { submissionParameters } from "./sending-limits.ts";
+import type { SendmailSettings } from "./sendmail-settings.ts";
 
 export interface EdgePeer {
   readonly name: "edge-smtp" | "edge-web";
@@ -51,6 +57,10 @@ export interface HubSettings {
     readonly submission: Endpoint;
     readonly imap: Endpoint;
     readonly console: Endpoint;
+    readonly relay?: Endpoint;
+    readonly lmtp?: LmtpDoor;
+    /** Path of a socket. */
+    readonly local?: string;
   };
   /** Where the web edge takes the connections of mail clients. */
   readonly publishedClients: Readonly<Partial<Record<TcpService, Endpoint>>>;
@@ -67,12 +77,21 @@ export interface HubSettings {
   readonly arcSeal: boolean;
   readonly judging: JudgingSettings;
   readonly smtp: Values<typeof smtpParameters>;
+  readonly submission: Values<typeof submissionParameters>;
   readonly imap: Values<typeof imapParameters>;
   readonly queue: Values<typeof queueParameters>;
+  /** Its files are absolute; `startHub` reads those that hold PEM. */
+  readonly outbound: readonly OutboundConnector[];
+  /** Its files are absolute. */
+  readonly inbound: readonly InboundConnector[];
+  /** Their files are absolute. */
+  readonly gateways: readonly Gateway[];
+  readonly sendmail: SendmailSettings;
   readonly directory: Values<typeof directoryParameters>;
   /** Its files are absolute. */
   readonly login: LoginSettings;
   readonly store: Values<typeof storeParameters>;
   readonly backup: Values<typeof backupParameters>;
   readonly reports: Values<typeof reportParameters>;
+  readonly mtaSts: MtaStsSettings;
 }

@@ -3,15 +3,18 @@
 import { createHmac } from "node:crypto";
 import type { PolicySnapshot } from "#contracts/deposit";
 
-export interface SnapshotFacts extends Omit<PolicySnapshot, "recipients" | "domains" | "salt"> {
+type Digested = "recipients" | "domains" | "askedDomains" | "salt";
+
+export interface SnapshotFacts extends Omit<PolicySnapshot, Digested> {
   readonly salt: Buffer;
   readonly addresses: Iterable<string>;
   readonly domains: Iterable<string>;
+  readonly askedDomains: Iterable<string>;
 }
 
 /** The text that is signed. */
 export function snapshotText(facts: SnapshotFacts): string {
-  const { salt, addresses, domains, ...rest } = facts;
+  const { salt, addresses, domains, askedDomains, ...rest } = facts;
   const digest = (text: string): string =>
     createHmac("sha256", salt).update(text.toLowerCase()).digest("base64url");
   const whole: PolicySnapshot = {
@@ -19,6 +22,7 @@ export function snapshotText(facts: SnapshotFacts): string {
     salt: salt.toString("base64"),
     recipients: Array.from(addresses, digest).sort(),
     domains: Array.from(domains, digest).sort(),
+    askedDomains: Array.from(askedDomains, digest).sort(),
   };
   return JSON.stringify(whole);
 }

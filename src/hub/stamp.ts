@@ -27,7 +27,10 @@ export function inboundHead(
 }
 
 /** The login's address stays out: the world need not know it. */
-export function submissionReceived(submission: Submission, hostname: string): string {
+export function submissionReceived(
+  submission: Omit<Submission, "account" | "octets">,
+  hostname: string,
+): string {
   const { connection, envelope, id, receivedAtMs } = submission;
   return formatReceived({
     connection,

@@ -7,16 +7,19 @@ import { realDisk } from "#base/disk";
 import { Unavailable } from "#base/errors";
 import type { Log } from "#base/log";
 import { Registry } from "#base/measures";
+import type { Endpoint } from "#base/net";
 import { systemRandom } from "#base/random";
 import { connectKeyring, type Keyring } from "#contracts/keyring";
 import { openDirectory } from "#directory";
 import { openStore } from "#store";
+import { readConnectorFiles } from "#transport/connectors";
 import { backupEvents } from "./backup-events.ts";
 import { type Backups, completeBackupSettings, startBackups } from "./backups.ts";
 import { startDoors } from "./doors.ts";
 import { type Edges, startEdges } from "./edges.ts";
-import { resolverThroughEdge } from "./egress.ts";
+import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
 import { hubEvents } from "./events.ts";
+import { addGatewayDomains, openGateways } from "./gateway/open.ts";
 import type { Inside } from "./inside.ts";
 import { startHistory } from "./ledger-history.ts";
 import { logSigner } from "./log-signer.ts";
@@ -64,13 +67,15 @@ export async function startHub(
       await outgoing[Symbol.asyncDispose]();
       await history[Symbol.asyncDispose]();
       await edges[Symbol.asyncDispose]();
+      await inside.gateways[Symbol.asyncDispose]();
       await keyring[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
   };
 }
 
-async function openInside(settings: HubSettings, log: Log): Promise<Inside> {
+async function openInside(given: HubSettings, log: Log): Promise<Inside> {
+  const settings = { ...given, outbound: given.outbound.map(readConnectorFiles) };
   const registry = new Registry();
   const events = hubEvents(log, registry);
   const measured = storeMeasures(registry);
@@ -90,7 +95,10 @@ async function openInside(settings: HubSettings, log: Log): Promise<Inside> {
     factors: store.factors,
     limits: settings.directory,
     needsSecondFactor: settings.login.requireSecondFactor,
+    gatewayDomains: settings.gateways.flatMap(({ domains }) => domains),
   });
+  const gateways = openGateways(settings, common);
+  await addGatewayDomains(gateways.domains, directory, keyring);
   return {
     ...common,
     settings,
@@ -99,6 +107,7 @@ async function openInside(settings: HubSettings, log: Log): Promise<Inside> {
     storeMeasures: measured,
     store,
     directory,
+    gateways,
     keyring,
     signer: await logSigner(keyring),
     reports: reportsOf(settings, { ...common, store }),
@@ -113,7 +122,9 @@ type ReportParts = Omit<ReportPorts, "folder" | "settings">;
 
 function beginReports({ reports, clock }: Inside, edges: Edges, { sendOwn }: Outgoing): void {
   const resolver = resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock);
-  reports.begin({ resolver, sendOwn });
+  const dial = (to: Endpoint, timeoutMs: number) =>
+    dialThroughEdge(edges.smtp.forKind("dial"), to, timeoutMs, clock);
+  reports.begin({ resolver, sendOwn, dial });
 }
 
 function maintenanceOf(inside: Inside): Maintenance {

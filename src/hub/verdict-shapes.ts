@@ -93,6 +93,7 @@ const shapes: Readonly<Record<Verdict["method"], Shape>> = {
   arc,
   dmarc,
   auth: nothing,
+  connector: nothing,
   sender: nothing,
   spam: nothing,
 };

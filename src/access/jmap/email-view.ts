@@ -62,6 +62,7 @@ const senderProperties = [
   "senderState",
   "senderText",
   "senderOrigin",
+  "senderPartner",
   "senderEvidence",
   "senderChecks",
   "spamLevel",
@@ -251,6 +252,7 @@ export async function senderView(
     senderState: sender?.result ?? "not-checked",
     senderText: sender?.text ?? "Not checked: the sender was not looked at on arrival.",
     senderOrigin: sender?.origin ?? "unknown",
+    senderPartner: sender?.partner ?? null,
     senderEvidence: sender?.evidence ?? [],
     senderChecks: verdicts.flatMap(checkView),
     spamLevel: spam?.level ?? null,
@@ -274,7 +276,7 @@ type CheckView = Record<"method" | "result" | "judged" | "why" | "text", string>
 function checkView(verdict: Verdict): readonly CheckView[] {
   if (verdict.method === "sender" || verdict.method === "spam") return [];
   const { method, result } = verdict;
-  const why = verdict.method === "auth" ? "" : verdict.why;
+  const why = "why" in verdict ? verdict.why : "";
   return [{ method, result, judged: judged(verdict), why, text: formatResult(verdict) }];
 }
 
@@ -292,5 +294,7 @@ function judged(verdict: Exclude<Verdict, SenderVerdict | SpamVerdict>): string 
       return verdict.fromDomain;
     case "auth":
       return verdict.login;
+    case "connector":
+      return verdict.connector;
   }
 }

@@ -91,6 +91,15 @@ function mailFacts({ provider, ports }: Topology): readonly OurFact[] {
       breaks: "no mail leaves",
       ...(isFiltered && provider.relays && { only: provider.ranges }),
     },
+    {
+      from: "edge-smtp",
+      to: "internet",
+      dials: "port 443",
+      ports: [tcp(443)],
+      what: "HTTPS",
+      reason: "policies of MTA-STS are fetched, and TLS reports delivered, at the hub's word",
+      breaks: "mail to domains with MTA-STS leaves without the protection that they ask for",
+    },
   ];
 }
 

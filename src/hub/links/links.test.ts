@@ -66,7 +66,7 @@ describe("dialEdge()", () => {
     await dialled.ready(3000);
     assert.equal(dialled.forKind("policy")?.peer, "edge-smtp");
     // This edge is one version behind: it would cut the link over a kind it does not know.
-    assert.equal(dialled.forKind("certify"), undefined);
+    assert.equal(dialled.forKind("recipient"), undefined);
     const answer = dialled.forKind("policy")?.open("policy", {}, { end: {} }).answered;
     assert.deepEqual(await answer, { version: 1 });
     while (ups.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));

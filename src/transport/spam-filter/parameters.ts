@@ -47,7 +47,7 @@ function endpointOf(address: string, usualPort: number): Endpoint | string {
   const host = found?.[1] ?? found?.[2];
   const port = Number(found?.[3]);
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new Misconfigured(`spam filter: "${address}" is neither HOST:PORT nor a path`);
+    throw new Misconfigured(`spamFilter.address: "${address}" is neither HOST:PORT nor a path`);
   }
   return { host, port };
 }
