@@ -18,13 +18,14 @@ export interface QueuePorts {
   readonly history: Pick<LedgerHistory, "prove">;
   /** Why an item is not under way. */
   readonly explain: (item: QueueItem) => string;
-  /** Wakes the queue after an administrator's act. */
-  readonly queued: () => void;
+  /** After an administrator's act: places that did not answer are asked now, the domain's or all. */
+  readonly lookNow: (domain?: string) => void;
 }
 
 const states = ["waiting", "held", "delivered", "failed", "dropped"] as const;
 const acts = ["hold", "release", "drop", "retry"] as const;
 type Act = (typeof acts)[number];
+const asksForTry: ReadonlySet<Act> = new Set(["retry", "release"]);
 
 /** Which items an act is for: at least one of the two, so that nobody drops everything by mistake. */
 const wish = v.pipe(
@@ -59,7 +60,7 @@ export function queueRoutes(app: Hono, ports: QueuePorts, by: string): void {
     const changed = await changeAll(ports, { act, by }, filter);
     const which = [domain ?? "any domain", state ?? "any state"].join(", ");
     ports.events.adminActed(`${changed} queue items (${which}): ${act}`, by);
-    ports.queued();
+    if (asksForTry.has(act)) ports.lookNow(domain);
     return c.json({ changed });
   });
   app.post("/queue/:id/:act", async (c) => {
@@ -72,7 +73,8 @@ export function queueRoutes(app: Hono, ports: QueuePorts, by: string): void {
       throw new HTTPException(409, { message: `${act} does nothing: item ${id} is ${item.state}` });
     }
     ports.events.adminActed(`queue item ${id}: ${act}`, by);
-    ports.queued();
+    const path = (await queue.get(id))?.recipient ?? "";
+    if (asksForTry.has(act)) ports.lookNow(path.slice(path.lastIndexOf("@") + 1));
     return c.json({ done: `${act} ${id}` });
   });
   app.get("/trace/:id/proof", async (c) => {

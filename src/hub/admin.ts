@@ -50,8 +50,8 @@ export interface AdminPorts
   /** Ends the web sessions of an address: whoever knew the old password is out. */
   readonly signOut: (address: string) => void;
   readonly signIn: Pick<SignIn, "sessions" | "service" | "signOut">;
-  /** Wakes the queue after an administrator's act. */
-  readonly queued: () => void;
+  /** What waits for a place is tried there now: the domain's, or all. */
+  readonly lookNow: (domain?: string) => void;
   /** Destroys what was deleted, now. */
   readonly erase: () => Promise<object>;
   readonly history: LedgerHistory;

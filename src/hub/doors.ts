@@ -108,7 +108,7 @@ async function administrationDoors(
   const ports: AdminPorts = {
     ...inside,
     resolver: resolverThroughEdge(() => edges.smtp.forKind("resolve"), clock),
-    queued: outgoing.wake,
+    lookNow: outgoing.lookNow,
     explain: outgoing.explain,
     connectors: outgoing.connectors,
     tlsTo: outgoing.tlsTo,

@@ -69,6 +69,8 @@ export interface Outgoing extends AsyncDisposable {
   readonly sendOwn: (own: OwnMail) => Promise<void>;
   /** Something may be due now. */
   readonly wake: () => void;
+  /** An administrator wants to see it tried: what did not answer is asked now. */
+  readonly lookNow: (domain?: string) => void;
   /** Why an item of the queue is not under way. */
   readonly explain: (item: QueueItem) => string;
   readonly connectors: ConnectorPorts["connectors"];
@@ -111,6 +113,7 @@ export function startOutgoing(inside: Inside, edges: Edges): Outgoing {
       queue.wake();
     },
     wake: () => queue.wake(),
+    lookNow: (domain) => queue.lookNow(domain),
     explain: (item) => queue.explain(item),
     ...lookingOut(inside, ways, health),
     async [Symbol.asyncDispose]() {

@@ -63,6 +63,11 @@ export class HostHealth {
     return { hosts: up.map(({ host }) => host), isProbe: false };
   }
 
+  /** What failed may be tried again. */
+  lookNow(nowMs: number): void {
+    for (const state of this.#states) state.downUntilMs = Math.min(state.downUntilMs, nowMs);
+  }
+
   answered(host: string, port: number): void {
     const state = this.#find(host, port);
     if (state === undefined) return;

@@ -83,6 +83,19 @@ export class Planner {
     if (lane !== undefined && this.#ready.has(lane)) this.#fresh.add(lane);
   }
 
+  /** Ends the rest of places that did not answer: of the domain's, or of all. */
+  lookNow(domain?: string): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const only = domain === undefined ? undefined : this.#targets.get(domain)?.lane;
+    const lanes = domain === undefined ? this.#lanes.values() : [only];
+    for (const lane of lanes) {
+      if (lane === undefined) continue;
+      if (lane.isDead) lane.restsUntilMs = nowMs;
+      lane.health?.lookNow(nowMs);
+      this.#offer(lane, nowMs);
+    }
+  }
+
   /** Brings up what has become due. */
   turn(nowMs: number): void {
     for (let next = this.#agenda.take(nowMs); next !== undefined; next = this.#agenda.take(nowMs)) {

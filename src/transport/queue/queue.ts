@@ -22,6 +22,8 @@ export interface Queue {
   start(): Promise<void>;
   /** Something may have changed: a way out is open again. New items are noticed by themselves. */
   wake(): void;
+  /** An administrator wants places that did not answer to be asked now: the domain's, or all. */
+  lookNow(domain?: string): void;
   /** Why an item is not under way just now, in a sentence. */
   explain(item: QueueItem): string;
   /** Takes nothing new; attempts that still run after the grace are broken off. */
@@ -86,6 +88,11 @@ class Engine implements Queue {
     this.#isWoken = true;
     if (this.#isStopped) return;
     this.#pumping ??= this.#pump();
+  }
+
+  lookNow(domain?: string): void {
+    this.#planner.lookNow(domain?.toLowerCase());
+    this.wake();
   }
 
   explain(item: QueueItem): string {

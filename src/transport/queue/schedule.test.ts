@@ -89,6 +89,21 @@ describe("V3 when a message is tried again (RFC 5321 §4.5.4.1)", () => {
     await at.queue.stop();
   });
 
+  test("V3-5b an administrator's retry ends the rest of a place", async () => {
+    const at = house({ "198.51.100.1": "down" }, { zone });
+    at.store.add("q1", "b@one.test", at.clock.nowMs(), { message: "m1" });
+    await run(at);
+    const dials = at.dialled.length;
+    at.store.add("q2", "b@one.test", at.clock.nowMs(), { message: "m2" });
+    await at.clock.advance(1000);
+    await settle(50);
+    assert.equal(at.dialled.length, dials, "it is left alone");
+    at.queue.lookNow("one.test");
+    await settle(50);
+    assert.ok(at.dialled.length > dials);
+    await at.queue.stop();
+  });
+
   test("V3-6 what shares a dead place's fate is told as late, and given up, like any other", async () => {
     const at = house({}, { zone });
     for (let nth = 0; nth < 40; nth += 1) {

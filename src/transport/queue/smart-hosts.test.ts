@@ -81,6 +81,23 @@ describe("CAP-47 a connector's hosts that go down and come back", () => {
     await at.queue.stop();
   });
 
+  test("an administrator's retry looks at once at a host that is down", async () => {
+    const ways = { "*": smartConnector(["198.51.100.1"]) };
+    const at = house({ "198.51.100.1": {} }, { zone, ways });
+    const first = sinkAt(at, "198.51.100.1");
+    at.sinks.delete("198.51.100.1");
+    submit(at, 5);
+    await run(at);
+    at.sinks.set("198.51.100.1", first);
+    submit(at, 2);
+    await settle(100);
+    assert.equal(first.mails.length, 0, "it is left alone");
+    at.queue.lookNow("D1.test");
+    await settle(200);
+    assert.equal(first.mails.length, 2);
+    await at.queue.stop();
+  });
+
   test("all down with whenDown = direct: after some tries by the MX; back when it answers", async () => {
     const ways = { "*": smartConnector(["198.51.100.1"], { whenDown: "direct" }) };
     const at = house({ "198.51.100.1": {}, "198.51.100.9": {} }, { zone, ways });
