@@ -110,6 +110,8 @@ function withRecipients(envelope: Envelope, real: (address: string) => string): 
   return { ...envelope, recipients: [...byPath.values()] };
 }
 
+/** "" for what is no address: it is nobody's name here. */
 function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf("@") + 1).toLowerCase();
+  const at = address.lastIndexOf("@");
+  return at < 0 ? "" : address.slice(at + 1).toLowerCase();
 }

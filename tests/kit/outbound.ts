@@ -12,6 +12,7 @@ import type { AgePlace, QueuePlace, QueueStore } from "#contracts/store";
 import type { OutboundConnector } from "#model/connector";
 import type { Attempt, Destination, QueueItem, QueueState } from "#model/queue";
 import type { TlsDemand, TlsProof } from "#model/tls-policy";
+import { defaultOutbound } from "#transport/connectors";
 import {
   createQueue,
   type HopAnswer,
@@ -159,20 +160,7 @@ function byAge(one: AgePlace, other: AgePlace): number {
 }
 
 /** By the MX, opportunistic: what a connector is that nobody configured. */
-export const plainConnector: OutboundConnector = {
-  name: "default",
-  spaces: [{ kind: "any" }],
-  cost: 0,
-  hosts: [],
-  whenDown: "wait",
-  via: "edge",
-  protocol: "smtp",
-  tls: { level: "opportunistic", names: [], pins: [], minVersion: "TLSv1.2", implicit: false },
-  schedule: [],
-  connections: 4,
-  messagesPerSession: 20,
-  messagesPerMinute: 0,
-};
+export const plainConnector: OutboundConnector = defaultOutbound;
 
 /** All mail to these hosts. */
 export function smartConnector(

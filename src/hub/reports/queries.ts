@@ -2,6 +2,7 @@
 
 import type { AggregateReport, ReportRecord } from "#formats/dmarc-report";
 import { type Book, dayMs } from "./book.ts";
+import type { SentNote } from "./rounds.ts";
 
 export interface ReceivedFilter {
   readonly domain?: string | undefined;
@@ -190,19 +191,8 @@ export function ownSources(book: Book, domain: string, sinceMs: number): readonl
   });
 }
 
-export interface SentRow {
+export interface SentRow extends Omit<SentNote, "atMs"> {
   readonly id: number;
-  readonly kind: "aggregate" | "failure" | "tls";
-  readonly domain: string;
-  readonly beginMs: number;
-  readonly endMs: number;
-  readonly reportId: string;
-  readonly addresses: readonly string[];
-  /** In the trace: the report itself; of a failure report the message it is about. */
-  readonly message: string;
-  readonly messages: number;
-  /** Packed. */
-  readonly bytes: number;
   readonly sentAtMs: number;
 }
 

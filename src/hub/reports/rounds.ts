@@ -153,10 +153,11 @@ export interface SentNote {
   readonly endMs: number;
   readonly reportId: string;
   readonly addresses: readonly string[];
-  /** In the trace; "" where it went another way. */
+  /** In the trace: the report itself, or of a failure report the message it is about; "" where it went another way. */
   readonly message: string;
   /** Or sessions, of a report on TLS. */
   readonly messages: number;
+  /** Packed. */
   readonly bytes: number;
   readonly atMs: number;
 }
