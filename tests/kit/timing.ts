@@ -1,5 +1,7 @@
 /** Whether two kinds of work can be told apart by how long they take. */
 
+import { pick, systemRandom } from "#base/random";
+
 /**
  * Area under the ROC curve: the chance that a sample of `one` took longer than one of `other`. One
  * half: nothing can be told.
@@ -20,7 +22,10 @@ export function areaUnderCurve(one: readonly number[], other: readonly number[])
   return (ranks - least) / (one.length * other.length);
 }
 
-/** Takes turns in changing order, so that what drifts meets both alike. @returns milliseconds */
+/**
+ * Takes turns in random order, so that neither drift nor a rhythm of the machine (four threads that
+ * hash in turn, a collector) meets one of the two alone. @returns milliseconds
+ */
 export async function timeInTurns(
   samples: number,
   one: (round: number) => Promise<unknown>,
@@ -29,7 +34,7 @@ export async function timeInTurns(
   const times: readonly [number[], number[]] = [[], []];
   const works = [one, other] as const;
   for (let round = 0; round < samples; round += 1) {
-    for (const which of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+    for (const which of pick(systemRandom, 2) === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
       const begin = performance.now();
       await works[which](round);
       times[which].push(performance.now() - begin);
