@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -9,7 +9,8 @@ import { type Fenced, type Grants, noGrants, startFlags } from "#base/fence";
 const folder = mkdtempSync(join(tmpdir(), "fence-"));
 const application = mkdtempSync(join(tmpdir(), "fence-app-"));
 mkdirSync(join(application, "programs"));
-mkdirSync(join(application, "src"));
+mkdirSync(join(application, "src/base"), { recursive: true });
+copyFileSync(join(import.meta.dirname, "frozen.ts"), join(application, "src/base/frozen.ts"));
 writeFileSync(join(application, "package.json"), '{"type":"module"}');
 writeFileSync(join(application, "src/store.ts"), "");
 after(() => [folder, application].forEach((path) => rmSync(path, { recursive: true })));
@@ -58,6 +59,10 @@ describe("startFlags()", () => {
     ["loads no native library", `await import("node:ffi")`, /UNKNOWN_BUILTIN/],
     ["makes no code from text", `(0, eval)("1")`, /generation from strings/],
     ["freezes what is built in", "Array.prototype.push = () => 1", /read only/],
+    ["adds nothing to all objects", "Object.prototype.found = 1", /not extensible/],
+    ["nor to what iterates", "Object.getPrototypeOf([].values()).next = 1", /read only/],
+    ["nor to all errors", "Error.prototype.code = 1", /not extensible/],
+    ["names its own errors", `Object.assign(new Error(), { name: "a", message: "b" })`, /^ok$/],
     ["knows no __proto__", "({}).__proto__", /PROTO_ACCESS/],
     ["listens", `(await import("node:net")).createServer().listen(0).unref()`, /^ok$/],
   ];

@@ -43,7 +43,6 @@ const always: readonly string[] = [
 
 /** Programs that run on Node alone and touch no database can do without more. */
 const lean: readonly string[] = [
-  "--frozen-intrinsics",
   "--no-addons",
   "--no-experimental-sqlite",
   "--max-old-space-size=256",
@@ -58,7 +57,9 @@ export function startFlags(
 ): string[] {
   const flags = [...always];
   if (!grants.ffi) flags.push("--no-experimental-ffi");
-  if (program.zone !== "inside") flags.push(...lean);
+  if (program.zone !== "inside") {
+    flags.push(`--import=${join(paths.application, "src/base/frozen.ts")}`, ...lean);
+  }
   if (program.fence !== "permission") return flags;
   flags.push("--permission", "--allow-net");
   if (grants.ffi) flags.push("--allow-ffi");
