@@ -4,6 +4,7 @@ import { benchIdentity } from "./identity.ts";
 import { benchPublish } from "./publish.ts";
 import { benchQueue } from "./queue.ts";
 import { benchSmtp } from "./smtp.ts";
+import { benchSmtpCrowd } from "./smtp-crowd.ts";
 import { benchStore } from "./store.ts";
 import { benchStoreGrowth } from "./store-growth.ts";
 
@@ -12,6 +13,7 @@ const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void
   publish: benchPublish,
   queue: benchQueue,
   smtp: benchSmtp,
+  "smtp-crowd": benchSmtpCrowd,
   store: benchStore,
   "store-growth": benchStoreGrowth,
 };

@@ -5,11 +5,15 @@
  *   node bench/smtp-load.ts --port N [--connections 50] [--per-connection 1] [--total 1000] --rcpt A@B
  *
  * With `--mail FILE` the messages are those of a JSON list; with `--proxied ADDRESS` each connection
- * begins with a PROXY header that names that client.
+ * begins with a PROXY header that names that client; with `--certificate FILE` (PEM, with its key) each
+ * begins TLS by STARTTLS and shows it. With `--rate N` connections begin at even intervals, for N messages
+ * a second in all, however long the server takes.
  */
 
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { parseArgs } from "node:util";
 import { makeMessages } from "./messages.ts";
 
@@ -26,9 +30,12 @@ const { values } = parseArgs({
     bytes: { type: "string", default: "20000" },
     mail: { type: "string" },
     proxied: { type: "string" },
+    certificate: { type: "string" },
+    rate: { type: "string", default: "0" },
   },
 });
 
+const certificate = values.certificate === undefined ? undefined : readFileSync(values.certificate);
 const pool =
   values.mail === undefined
     ? makeMessages(200, Number(values.bytes))
@@ -50,32 +57,40 @@ let failures = 0;
 /** One connection: a script of expectations, advanced by each reply line. */
 function session(): Promise<void> {
   return new Promise((resolve) => {
-    const socket = connect({ host: values.host, port: Number(values.port), noDelay: true });
+    let socket: Socket = connect({ host: values.host, port: Number(values.port), noDelay: true });
     let step = 0;
     let left = perConnection;
     let sentAt = 0;
     let heard = "";
     const fail = (why: unknown = "timeout"): void => {
+      if (left === 0) return void socket.destroy(); // what comes after QUIT is nobody's loss
       if (failures === 0) console.error(`step ${step}: ${String(why)}`);
       failures += 1;
       socket.destroy();
       resolve();
     };
+    const hello = ["", "EHLO load.sender.example"];
+    const secured = certificate === undefined ? [] : ["STARTTLS", "EHLO load.sender.example"];
+    const mail = hello.length + secured.length;
     const lines = [
-      "",
-      "EHLO load.sender.example",
+      ...hello,
+      ...secured,
       `MAIL FROM:<${values.from}>`,
       `RCPT TO:<${values.rcpt}>`,
       "DATA",
     ];
-    const expected = ["220", "250", "250", "250", "354", "250"];
+    const expected = ["220", "250", ...(secured.length > 0 ? ["220", "250"] : [])];
+    expected.push("250", "250", "354", "250");
     const advance = (reply: string): void => {
       if (left === 0) return; // the answer to QUIT
       if (!reply.startsWith(expected[step] ?? "")) return fail(reply);
+      if (lines[step] === "STARTTLS") secure();
       step += 1;
       if (step < lines.length) return void socket.write(`${lines[step]}\r\n`);
       if (step === lines.length) {
         sentAt = performance.now();
+        // No two are alike, so that nobody keeps one content for many.
+        socket.write(`X-Load: ${process.pid}-${begun}\r\n`);
         return void socket.write(messages[(begun - 1) % messages.length] ?? "");
       }
       finished();
@@ -91,20 +106,30 @@ function session(): Promise<void> {
         return resolve();
       }
       begun += 1;
-      step = 2;
-      socket.write(`${lines[2]}\r\n`);
+      step = mail;
+      socket.write(`${lines[mail]}\r\n`);
     };
-    socket.on("data", (chunk: Buffer) => {
-      heard += chunk.toString("latin1");
-      for (let end = heard.indexOf("\n"); end >= 0; end = heard.indexOf("\n")) {
-        const line = heard.slice(0, end);
-        heard = heard.slice(end + 1);
-        if (line[3] !== "-") advance(line);
-      }
-    });
-    socket.on("error", fail);
+    const listen = (): void => {
+      socket.on("data", (chunk: Buffer) => {
+        heard += chunk.toString("latin1");
+        for (let end = heard.indexOf("\n"); end >= 0; end = heard.indexOf("\n")) {
+          const line = heard.slice(0, end);
+          heard = heard.slice(end + 1);
+          if (line[3] !== "-") advance(line);
+        }
+      });
+      socket.on("error", fail);
+      socket.setTimeout(30_000, () => fail());
+    };
+    const secure = (): void => {
+      socket.removeAllListeners("data").setTimeout(0);
+      // It is the load's own server, whose certificate nobody signed.
+      const shown = { cert: certificate, key: certificate, rejectUnauthorized: false };
+      socket = connectTls({ socket, ...shown });
+      listen();
+    };
+    listen();
     if (proxyHeader !== "") socket.write(proxyHeader);
-    socket.setTimeout(30_000, () => fail());
     begun += 1;
   });
 }
@@ -113,8 +138,20 @@ async function worker(): Promise<void> {
   while (begun < goal && failures < 50) await session();
 }
 
+async function paced(perSecond: number): Promise<void> {
+  const sessions: Promise<void>[] = [];
+  const beginMs = performance.now();
+  while (begun < goal && failures < 50) {
+    sessions.push(session());
+    const dueMs = beginMs + (sessions.length * perConnection * 1000) / perSecond;
+    await pause(Math.max(0, dueMs - performance.now()));
+  }
+  await Promise.all(sessions);
+}
+
 const before = process.cpuUsage();
-await Promise.all(Array.from({ length: Number(values.connections) }, worker));
+if (Number(values.rate) > 0) await paced(Number(values.rate));
+else await Promise.all(Array.from({ length: Number(values.connections) }, worker));
 const cpu = process.cpuUsage(before);
 const seconds = (performance.now() - startedAt) / 1000;
 dataMs.sort((a, b) => a - b);

@@ -1,17 +1,24 @@
 /** The mail servers that the SMTP bench stands side by side, each in a control group of its own. */
 
 import { startFakeDns } from "../tests/kit/fake-dns.ts";
-import { freePorts, startInstallation } from "../tests/kit/installation.ts";
-import { startPostfix } from "../tests/kit/postfix.ts";
-import { startRspamd } from "../tests/kit/rspamd.ts";
+import { startInstallation } from "../tests/kit/installation.ts";
 import { type ControlGroup, controlGroup } from "./control-group.ts";
 import type { SignedMail } from "./signed-mail.ts";
+import { startEximAuth, startHaraka, startPostfixOpendkim } from "./smtp-checkers.ts";
+import { type Door, manner, startPostfixDiscard, startPostfixRspamd } from "./smtp-postfix.ts";
+import {
+  clientCertificate,
+  type Sink,
+  startPosternRelay,
+  startPostfixRelay,
+  startSink,
+} from "./smtp-relays.ts";
 
-export interface Server {
+export interface Server extends Door {
   readonly name: string;
-  readonly port: number;
-  readonly recipient: string;
   readonly group: ControlGroup;
+  /** Where a relay delivers. */
+  readonly sink?: Sink;
 }
 
 /** Generous limits: the load comes from one address, behind a balancer. What it sends is judged all the same. */
@@ -30,57 +37,47 @@ mail = ["127.0.0.0/8"]
 servers = ["${dns}"]
 `;
 
-const discarding = [
-  "virtual_transport = discard:",
-  "smtpd_client_connection_count_limit = 0",
-  "smtpd_client_connection_rate_limit = 0",
-  "smtpd_upstream_proxy_protocol = haproxy",
-  "in_flow_delay = 0",
-  // Otherwise it learns the clients' names from the machine's own resolver.
-  "smtpd_peername_lookup = no",
-];
+/** Some ask the resolver of the system, which knows one port only. */
+const dnsEndpoint = { host: "127.53.0.1", port: 53 };
 
-const recipient = "rcpt@sink.example";
-
-/** @param names of `postern`, `postfix-discard`, `postfix-rspamd` */
+/** @param names as the head of smtp.ts lists them */
 export async function startServers(
   stack: AsyncDisposableStack,
   names: readonly string[],
   { zone }: SignedMail,
 ): Promise<Server[]> {
-  const dns = stack.use(await startFakeDns(zone, { ttl: 86_400 }));
-  const starters: Readonly<Record<string, () => Promise<Omit<Server, "name" | "group">>>> = {
+  const dns = stack.use(await startFakeDns(zone, { ttl: 86_400, listen: dnsEndpoint })).endpoint;
+  const config = postern(`${dns.host}:${dns.port}`);
+  const client = clientCertificate(stack);
+  const starters: Readonly<Record<string, () => Promise<Door>>> = {
     async postern() {
-      const { host, port: dnsPort } = dns.endpoint;
-      const config = postern(`${host}:${dnsPort}`);
       const { smtp, accounts } = stack.use(await startInstallation({ config })).ready();
-      return { port: smtp.port, recipient: accounts[0]?.address ?? "" };
+      return { port: smtp.port, recipient: accounts[0]?.address ?? "", manner };
     },
-    async "postfix-discard"() {
-      const { port } = stack.use(await startPostfix("sink.example", discarding.join("\n")));
-      return { port, recipient };
-    },
-    async "postfix-rspamd"() {
-      const [milterPort = 0] = await freePorts(1);
-      stack.use(await startRspamd("", dns.endpoint, milterPort));
-      const milter = [
-        `smtpd_milters = inet:127.0.0.1:${milterPort}`,
-        "milter_default_action = tempfail",
-      ];
-      const extra = [...discarding, ...milter].join("\n");
-      const { port } = stack.use(await startPostfix("sink.example", extra));
-      return { port, recipient };
-    },
+    "postfix-discard": () => startPostfixDiscard(stack),
+    "postfix-rspamd": () => startPostfixRspamd(stack, dns),
+    "postfix-opendkim": () => startPostfixOpendkim(stack, dns),
+    "exim-auth": () => startEximAuth(stack, dns),
+    "haraka-mailauth": () => startHaraka(stack, dns),
+  };
+  const delivering: Readonly<Record<string, (sink: Sink) => Promise<Door>>> = {
+    "haraka-queue": (sink) => startHaraka(stack, dns, sink),
+    "postern-relay": (sink) => startPosternRelay(stack, config, { sink, client }),
+    "postfix-relay": (sink) => startPostfixRelay(stack, { sink, client }),
   };
   const servers: Server[] = [];
   for (const name of names) {
-    const start = starters[name];
-    if (start === undefined)
-      throw new Error(`no server "${name}": ${Object.keys(starters).join(", ")}`);
+    const deliver = delivering[name];
+    const sink = deliver && (await startSink(stack, name));
+    const start = deliver && sink ? (): Promise<Door> => deliver(sink) : starters[name];
+    if (start === undefined) {
+      const all = [...Object.keys(starters), ...Object.keys(delivering)];
+      throw new Error(`no server "${name}": ${all.join(", ")}`);
+    }
     const group = stack.use(controlGroup(`postern-bench-${name}`));
     group.enter();
     try {
-      servers.push({ name, group, ...(await start()) });
+      servers.push({ ...(await start()), name, group, ...(sink && { sink }) });
     } finally {
       group.leave();
     }

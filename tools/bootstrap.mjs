@@ -76,6 +76,7 @@ const benchPackages = [
   ["apache2", "/usr/sbin/apache2"],
   ["caddy", "/usr/bin/caddy"],
   ["haproxy", "/usr/sbin/haproxy"],
+  ["postfix-policyd-spf-python", "/usr/bin/policyd-spf"],
   ["wrk", "/usr/bin/wrk"],
 ];
 
@@ -99,17 +100,24 @@ const unpackedPackages = [
   "opensmtpd",
 ];
 
+/**
+ * For the measurements, in a folder apart: this Exim is built with more than that of the tests, which
+ * it would replace; and the milter's package would come with a database.
+ */
+const benchUnpackedPackages = ["exim4-daemon-heavy", "opendmarc"];
+
 /** The release's own OpenSMTPD cannot serve TLS with that release's OpenSSL. */
 const backported = { release: "bookworm", packages: ["opensmtpd"] };
 
 const peersFolder = "node_modules/.peers";
+const benchPeersFolder = "node_modules/.peers-bench";
 
 const jobs = {
   start: { build: true, run: ["programs/postern.ts", "up", "--try"] },
   test: { build: true, debian: true, peers: true, mail: true, run: ["tools/ok.ts"] },
   ok: { build: true, debian: true, peers: true, mail: true, run: ["tools/ok.ts"] },
   check: { run: ["tools/check.ts"] },
-  bench: { build: true, debian: true, bench: true, run: ["bench/index.ts"] },
+  bench: { build: true, debian: true, peers: true, bench: true, run: ["bench/index.ts"] },
   install: { build: true },
 };
 
@@ -224,23 +232,28 @@ function installPeers() {
     const args = ["install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"];
     must("npm", [...args, "--loglevel=error"], { cwd: into });
   });
-  once(`${peersFolder}/.unpacked`, JSON.stringify([unpackedPackages, backported]), () => {
-    say(`Unpacking mail servers for the tests: ${unpackedPackages.join(" ")} ...`);
+  unpackOnce(peersFolder, unpackedPackages);
+}
+
+function unpackOnce(folder, packages) {
+  once(`${folder}/.unpacked`, JSON.stringify([packages, backported]), () => {
+    say(`Unpacking what nothing here installs: ${packages.join(" ")} ...`);
     const archives = mkdtempSync(join(tmpdir(), "postern-peers-"));
     try {
-      unpackPeers(archives);
+      unpackPeers(archives, folder, packages);
     } finally {
       rmSync(archives, { recursive: true, force: true });
     }
   });
 }
 
-function unpackPeers(archives) {
+function unpackPeers(archives, folder, packages) {
   const codename = output("sh", ["-c", ". /etc/os-release; echo $VERSION_CODENAME"]).trim();
-  const newer = codename === backported.release ? backported.packages : [];
+  const inBackports = codename === backported.release ? backported.packages : [];
+  const newer = packages.filter((name) => inBackports.includes(name));
   download(
     archives,
-    unpackedPackages.filter((name) => !newer.includes(name)),
+    packages.filter((name) => !newer.includes(name)),
     [],
   );
   if (newer.length > 0) download(archives, newer, backports(archives));
@@ -248,7 +261,7 @@ function unpackPeers(archives) {
     .filter((name) => name.endsWith(".deb"))
     .map((name) => join(archives, name));
   aptInstall(missingLibraries(files));
-  for (const file of files) must("dpkg-deb", ["-x", file, join(root, peersFolder)]);
+  for (const file of files) must("dpkg-deb", ["-x", file, join(root, folder)]);
 }
 
 function download(into, packages, options) {
@@ -350,5 +363,6 @@ installPackages();
 if (job.build) buildWebmail();
 if (job.debian) installDebianPackages([...debianPackages, ...(job.bench ? benchPackages : [])]);
 if (job.peers) installPeers();
+if (job.bench) unpackOnce(benchPeersFolder, benchUnpackedPackages);
 if (job.mail) fetchRealMail();
 if (job.run) handOver([join(root, job.run[0]), ...job.run.slice(1), ...rest]);

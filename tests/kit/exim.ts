@@ -10,6 +10,7 @@ import {
   peerFolder,
   peerMissing,
   startInTree,
+  type Tree,
 } from "./peer.ts";
 import { portOpens } from "./port-opens.ts";
 
@@ -17,28 +18,69 @@ import { portOpens } from "./port-opens.ts";
 export const noExim: string | false = peerMissing("usr/sbin/exim4");
 
 export async function startExim(options: PeerOptions): Promise<Peer> {
-  const folder = peerFolder("exim");
+  const folder = eximFolder();
   const port = options.port ?? (await freePorts(1))[0] ?? 0;
-  mkdirSync(join(folder, "etc/exim4"), { recursive: true });
   const file = (name: string): string => join(folder, "etc/exim4", name);
   writeFileSync(file("cert.pem"), options.certificate.cert);
   writeFileSync(file("key.pem"), options.certificate.key);
   // Exim reads it as a user of its own.
   copyFileSync(options.postern.authorityFile, file("authority.pem"));
   chmodSync(file("authority.pem"), 0o644);
-  writeFileSync(file("exim4.conf"), configuration(folder, port, options));
   const inbox = join(folder, "mail/new");
+  const exim = await runExim(folder, port, {
+    text: configuration(folder, options),
+    tree: { hosts: [`127.0.0.1 ${options.postern.name}`] },
+    // What failed for a passing reason is tried again at once.
+    queueRun: "5s",
+  });
+  return {
+    ...exim,
+    name: "exim",
+    port,
+    domain: options.domain,
+    can: { dsn: true, utf8: true },
+    delivered: () => messagesIn(inbox),
+  };
+}
+
+/** What is in its "etc/exim4" is the program's /etc/exim4. */
+export function eximFolder(): string {
+  const folder = peerFolder("exim");
+  mkdirSync(join(folder, "etc/exim4"), { recursive: true });
+  return folder;
+}
+
+export interface RunningExim extends AsyncDisposable {
+  log(): string;
+}
+
+export interface EximParts {
+  /** Its configuration, beside what every one of ours has. */
+  readonly text: string;
+  readonly tree: Partial<Tree>;
+  /** From one run of its queue to the next: "5s". */
+  readonly queueRun: string;
+}
+
+/** @param folder as eximFolder() gave it; removed when it stops */
+export async function runExim(
+  folder: string,
+  port: number,
+  { text, tree: more, queueRun }: EximParts,
+): Promise<RunningExim> {
+  writeFileSync(join(folder, "etc/exim4/exim4.conf"), settings(folder, port) + text);
   const tree = {
     users: ["Debian-exim"],
-    hosts: [`127.0.0.1 ${options.postern.name}`],
+    hosts: [],
     folders: [
       "/var/spool/exim4 Debian-exim 750",
+      `${folder}/spool Debian-exim 750`,
       `${folder}/mail nobody 755`,
       `${folder}/log Debian-exim 755`,
     ],
+    ...more,
   };
-  // A queue run each second tries again what failed for a passing reason.
-  const exim = startInTree(folder, tree, ["/usr/sbin/exim4", "-bdf", "-q5s"]);
+  const exim = startInTree(folder, tree, ["/usr/sbin/exim4", "-bdf", `-q${queueRun}`]);
   await portOpens(port, exim.program, join(folder, "log/mainlog"));
   const log = (): string =>
     exim.output() +
@@ -46,11 +88,6 @@ export async function startExim(options: PeerOptions): Promise<Peer> {
       .map((text) => text.slice(-20_000))
       .join("");
   return {
-    name: "exim",
-    port,
-    domain: options.domain,
-    can: { dsn: true, utf8: true },
-    delivered: () => messagesIn(inbox),
     log,
     async [Symbol.asyncDispose]() {
       await exim.stop();
@@ -59,11 +96,21 @@ export async function startExim(options: PeerOptions): Promise<Peer> {
   };
 }
 
-function configuration(folder: string, port: number, { domain, postern }: PeerOptions): string {
-  return `primary_hostname = mx.${domain}
-local_interfaces = 127.0.0.1
+function settings(folder: string, port: number): string {
+  return `local_interfaces = 127.0.0.1
 daemon_smtp_ports = ${port}
 log_file_path = ${folder}/log/%slog
+smtp_accept_max = 200
+smtp_accept_max_per_host = 0
+smtp_accept_queue_per_connection = 0
+rfc1413_query_timeout = 0s
+never_users =
+trusted_users = root
+`;
+}
+
+function configuration(folder: string, { domain, postern }: PeerOptions): string {
+  return `primary_hostname = mx.${domain}
 log_selector = +tls_peerdn +smtp_protocol_error +smtp_syntax_error
 tls_advertise_hosts = *
 tls_certificate = /etc/exim4/cert.pem
@@ -73,14 +120,8 @@ smtputf8_advertise_hosts = *
 chunking_advertise_hosts = *
 acl_smtp_rcpt = accept
 acl_smtp_data = accept
-smtp_accept_max = 200
-smtp_accept_max_per_host = 0
-smtp_accept_queue_per_connection = 0
 remote_max_parallel = 4
 queue_run_max = 4
-rfc1413_query_timeout = 0s
-never_users =
-trusted_users = root
 begin acl
 begin routers
 inside:

@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import type { DnsAnswer, DnsRecord, RecordType, Resolver } from "#base/dns";
 import { parseIp } from "#base/ip";
@@ -24,6 +25,8 @@ export interface FakeQuery {
 }
 
 export interface FakeDnsOptions {
+  /** A free port of 127.0.0.1 when absent. */
+  readonly listen?: Endpoint;
   /** Seconds of every answer. */
   readonly ttl?: number;
   /** Sets the AD bit. */
@@ -73,17 +76,19 @@ export async function startFakeDns(zone: Zone, options: FakeDnsOptions = {}): Pr
     cut.fill(0, 6, 12);
     return cut;
   };
+  const { host, port: wishedPort } = options.listen ?? { host: "127.0.0.1", port: 0 };
   const tcp = createServer((socket) => serveTcp(socket, reply));
-  await new Promise<void>((resolve) => void tcp.listen(0, "127.0.0.1", resolve));
+  tcp.listen(wishedPort, host);
+  await once(tcp, "listening");
   const { port } = tcp.address() as { port: number };
   const udp = createSocket("udp4");
   udp.on("message", (message, from) => {
     const answer = reply(message, "udp");
     if (answer !== undefined) udp.send(answer, from.port, from.address);
   });
-  await new Promise<void>((resolve) => udp.bind(port, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => udp.bind(port, host, resolve));
   return {
-    endpoint: { host: "127.0.0.1", port },
+    endpoint: { host, port },
     queries,
     async [Symbol.asyncDispose]() {
       await new Promise<void>((resolve) => udp.close(() => resolve()));

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "./installation.ts";
 import { harakaFolder, messagesIn, type Peer, type PeerOptions, peerFolder } from "./peer.ts";
@@ -14,26 +14,54 @@ const program = join(harakaFolder, "Haraka/bin/haraka");
 export const noHaraka: string | false = existsSync(program) ? false : "Haraka is not installed";
 
 export async function startHaraka(options: PeerOptions): Promise<Peer> {
-  const folder = peerFolder("haraka");
   const port = options.port ?? (await freePorts(1))[0] ?? 0;
+  // It trusts no authority by a file of its own.
+  const env = { NODE_EXTRA_CA_CERTS: options.postern.authorityFile };
+  const haraka = await runHaraka(port, { files: files(port, options), env });
+  return {
+    ...haraka,
+    name: "haraka",
+    port,
+    domain: options.domain,
+    can: { dsn: false, utf8: true },
+    delivered: () => messagesIn(join(haraka.folder, "mail")),
+  };
+}
+
+export interface RunningHaraka extends AsyncDisposable {
+  /** Its own, with a "mail" in it for plugins; in its environment as HARAKA. */
+  readonly folder: string;
+  log(): string;
+}
+
+export interface HarakaParts {
+  /** Configuration and plugins: path in its folder, and text. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Network whose connections begin with a PROXY header. */
+  readonly balancers?: string;
+}
+
+/** @param port as its configuration says */
+export async function runHaraka(
+  port: number,
+  { files: texts, env, balancers = "" }: HarakaParts,
+): Promise<RunningHaraka> {
+  const folder = peerFolder("haraka");
   for (const name of ["config", "plugins", "queue", "mail"]) mkdirSync(join(folder, name));
   symlinkSync(harakaFolder, join(folder, "node_modules"));
-  for (const [name, text] of Object.entries(files(port, options))) {
+  for (const [name, text] of Object.entries(texts)) {
     writeFileSync(join(folder, name), text, { mode: 0o600 });
   }
   // Its limits, which it does not know by itself; and a group that it need not look for.
   const limits = "config/connection.ini";
-  copyFileSync(join(harakaFolder, "Haraka", limits), join(folder, limits));
+  const own = readFileSync(join(harakaFolder, "Haraka", limits), "utf8");
+  writeFileSync(join(folder, limits), own.replace(/^hosts\[\] =$/m, `hosts[] = ${balancers}`));
   const group = ["genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048"];
   execFileSync("openssl", [...group, "-out", join(folder, "config/dhparams.pem")]);
   const haraka = spawn(process.execPath, [program, "-c", folder], {
     cwd: folder,
-    env: {
-      ...process.env,
-      HARAKA: folder,
-      // It trusts no authority by a file of its own.
-      NODE_EXTRA_CA_CERTS: options.postern.authorityFile,
-    },
+    env: { ...process.env, ...env, HARAKA: folder },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const kill = (): void => void haraka.kill("SIGKILL");
@@ -48,11 +76,7 @@ export async function startHaraka(options: PeerOptions): Promise<Peer> {
     throw new Error(output, { cause: error });
   });
   return {
-    name: "haraka",
-    port,
-    domain: options.domain,
-    can: { dsn: false, utf8: true },
-    delivered: () => messagesIn(join(folder, "mail")),
+    folder,
     log: () => output,
     async [Symbol.asyncDispose]() {
       process.off("exit", kill);

@@ -48,6 +48,9 @@ export interface Peer extends AsyncDisposable {
 const unpacked = join(import.meta.dirname, "../../node_modules/.peers");
 export const harakaFolder: string = join(unpacked, "haraka/node_modules");
 
+/** What the measurements stand beside, in a tree of its own. */
+export const benchUnpacked: string = join(import.meta.dirname, "../../node_modules/.peers-bench");
+
 /** Why a program of another Debian mail server cannot be started here; else false, for `skip`. */
 export function peerMissing(program: string): string | false {
   if (process.getuid?.() !== 0) return "needs root";
@@ -55,13 +58,17 @@ export function peerMissing(program: string): string | false {
   return mountFault;
 }
 
-/** One user for each name. */
 export interface Tree {
+  /** One for each name. */
   readonly users: readonly string[];
   /** Name and address of hosts; besides localhost. */
   readonly hosts: readonly string[];
   /** Folders that the program wants to find, with their owners: "/var/spool/smtpd root 711". */
   readonly folders: readonly string[];
+  /** Where the unpacked files are when they are not those of the tests. */
+  readonly unpacked?: string;
+  /** Address of the name server that the resolver asks; the machine's when absent. */
+  readonly nameServer?: string;
 }
 
 const firstUser = 64_001;
@@ -85,8 +92,11 @@ export function startInTree(
   const group = extra((name, id) => `${name}:x:${id}:`);
   writeFileSync(join(etc, "group"), readFileSync("/etc/group", "utf8") + group);
   writeFileSync(join(etc, "hosts"), ["127.0.0.1 localhost", ...tree.hosts, ""].join("\n"));
+  if (tree.nameServer !== undefined) {
+    writeFileSync(join(etc, "resolv.conf"), `nameserver ${tree.nameServer}\n`);
+  }
   const script = join(folder, "start.sh");
-  writeFileSync(script, startScript(folder, tree.folders));
+  writeFileSync(script, startScript(folder, tree));
   const namespaces = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child"];
   const args = [...namespaces, "--mount-proc", "sh", "-e", script, ...command];
   const program = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -110,13 +120,13 @@ export function startInTree(
   };
 }
 
-function startScript(folder: string, folders: readonly string[]): string {
+function startScript(folder: string, { folders, unpacked: above = unpacked }: Tree): string {
   const make = folders.flatMap((line) => {
     const [path, owner, mode] = line.split(" ");
     return [`mkdir -p ${path}`, `chown ${owner} ${path}`, `chmod ${mode} ${path}`];
   });
   return [
-    overlay("/usr", join(unpacked, "usr")),
+    overlay("/usr", join(above, "usr")),
     overlay("/etc", join(folder, "etc")),
     "mount -t tmpfs tmpfs /var",
     "mkdir -p /var/tmp /var/log && ln -s /run /var/run && chmod 1777 /var/tmp",

@@ -2,6 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import {
+  appendFileSync,
   chmodSync,
   mkdirSync,
   mkdtempSync,
@@ -27,6 +28,13 @@ export interface Postfix extends AsyncDisposable {
   log(): string;
 }
 
+export interface PostfixParts {
+  /** Lines of master.cf. */
+  readonly services?: readonly string[];
+  /** Address of the name server that it asks, and all that it starts; the machine's when absent. */
+  readonly nameServer?: string;
+}
+
 /** Only root may start a Postfix. */
 export const mayRunPostfix: boolean = process.getuid?.() === 0;
 
@@ -34,13 +42,17 @@ export async function startPostfix(
   domain: string,
   extra = "",
   wishedPort?: number,
+  more: PostfixParts = {},
 ): Promise<Postfix> {
   const folder = mkdtempSync(join(tmpdir(), "postern-postfix-"));
   chmodSync(folder, 0o755);
   const port = wishedPort ?? (await freePorts(1))[0] ?? 0;
   writeConfiguration(folder, port, domain, extra);
+  appendFileSync(join(folder, "etc/master.cf"), (more.services ?? []).join("\n"));
+  const prefix = more.nameServer === undefined ? [] : askingOnly(more.nameServer, folder);
   const postfix = (verb: string): void => {
-    execFileSync("/usr/sbin/postfix", ["-c", join(folder, "etc"), verb], { stdio: "ignore" });
+    const command = [...prefix, "/usr/sbin/postfix", "-c", join(folder, "etc"), verb];
+    execFileSync(command[0] ?? "", command.slice(1), { stdio: "ignore" });
   };
   postfix("start");
   const log = (): string => readFileSync(join(folder, "log"), "utf8");
@@ -109,6 +121,14 @@ queue_run_delay = 2s
   };
 }
 
+/** A command before the command: in its mount namespace another resolv.conf lies over the machine's. */
+function askingOnly(nameServer: string, folder: string): readonly string[] {
+  const file = join(folder, "resolv.conf");
+  writeFileSync(file, `nameserver ${nameServer}\n`);
+  const script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+  return ["unshare", "--mount", "--propagation=private", "sh", "-c", script, file];
+}
+
 function writeConfiguration(folder: string, port: number, domain: string, extra: string): void {
   for (const name of ["etc", "spool", "data", "mail", `mail/${domain}`]) {
     mkdirSync(join(folder, name), { recursive: true });
@@ -150,6 +170,8 @@ ${extra}
     "tlsmgr unix - - n 1000? 1 tlsmgr",
     "proxymap unix - - n - - proxymap",
     "smtp unix - - n - - smtp",
+    // Without it, each connection that is kept for the next message costs a second.
+    "scache unix - - n - 1 scache",
     "virtual unix - n n - - virtual",
     "error unix - - n - - error",
     "retry unix - - n - - error",

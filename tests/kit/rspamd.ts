@@ -24,13 +24,13 @@ export const noRspamd: string | false = existsSync("/usr/bin/rspamd")
 /**
  * @param lua statements run beside rspamd's rules, to register symbols of the test's own
  * @param dns a name server; with one, rspamd checks SPF, DKIM, DMARC and ARC too
- * @param milterPort where it takes a mail server's milter connections, besides
+ * @param milter whether it takes a mail server's milter connections too, by "milter.sock" in its folder
  */
-export async function startRspamd(lua = "", dns?: Endpoint, milterPort?: number): Promise<Daemon> {
+export async function startRspamd(lua = "", dns?: Endpoint, milter = false): Promise<Daemon> {
   return startDaemon("rspamd", (folder, port) => {
     const config = join(folder, "rspamd.conf");
-    const milter = milterPort === undefined ? "" : milterWorker(milterPort);
-    writeFileSync(config, configuration(folder, port, dns) + milter);
+    const workers = milter ? milterWorker(folder) : "";
+    writeFileSync(config, configuration(folder, port, dns) + workers);
     writeFileSync(join(folder, "rspamd.local.lua"), lua);
     // The whole public suffix list takes rspamd longer to compile than all tests together.
     writeFileSync(join(folder, "domains"), "com\nexample\nnet\norg\n");
@@ -42,9 +42,9 @@ export async function startRspamd(lua = "", dns?: Endpoint, milterPort?: number)
   });
 }
 
-function milterWorker(port: number): string {
+function milterWorker(folder: string): string {
   return `worker "rspamd_proxy" {
-  bind_socket = "127.0.0.1:${port}";
+  bind_socket = "${folder}/milter.sock mode=0666";
   milter = yes;
   count = 1;
   upstream "local" { default = yes; self_scan = yes; }
