@@ -32,7 +32,9 @@ const wish = v.pipe(
   v.strictObject({
     act: v.picklist(acts),
     domain: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(255))),
-    state: v.optional(v.picklist(["waiting", "held"])),
+    state: v.optional(
+      v.picklist(["waiting", "held"], "only items that are waiting or held can be changed"),
+    ),
   }),
   v.check(({ domain, state }) => domain !== undefined || state !== undefined, "domain or state"),
 );

@@ -100,10 +100,12 @@ export class MemoryQueue implements QueueStore {
       .sort(byAge)
       .filter((one) => after === undefined || byAge(one, after) > 0)
       .slice(0, limit);
-  list: QueueStore["list"] = async ({ state, message: of, limit }) =>
+  list: QueueStore["list"] = async ({ state, message: of, after, limit }) =>
     [...this.items.values()]
       .filter((one) => state === undefined || one.state === state)
       .filter((one) => of === undefined || one.message === of)
+      .sort((one, other) => byAge(other, one))
+      .filter((one) => after === undefined || byAge(one, after) < 0)
       .slice(0, limit);
   attempts: QueueStore["attempts"] = async () => [];
   counts: QueueStore["counts"] = async () => ({
@@ -117,7 +119,8 @@ export class MemoryQueue implements QueueStore {
     const item = this.items.get(id);
     assert.ok(item);
     this.log.push(`${id} ${last.outcome}`);
-    const state = last.outcome === "deferred" ? item.state : last.outcome;
+    const isKept = last.outcome === "deferred" || item.state === "dropped";
+    const state = isKept ? item.state : last.outcome;
     const attempts = item.attempts + 1;
     this.items.set(id, { ...item, state, last, attempts, nextAttemptAtMs: next ?? 0 });
   };

@@ -1,6 +1,7 @@
 /** `postern queue`: mail that waits to leave, why it waits, and what an administrator may do about it. */
 
 import type { Command } from "commander";
+import { systemClock } from "#base/clock";
 import type { TlsFacts } from "#model/connection";
 import type { Attempt, QueueItem, RecordedAttempt } from "#model/queue";
 import type { Reply } from "#model/reply";
@@ -28,7 +29,8 @@ export function addQueueCommands(program: Command): void {
           counts: Record<string, number>;
           items: Listed[];
         }>(`/queue?${query}`);
-        output(command, found, () => listText(found.counts, found.items));
+        const nowMs = systemClock.nowMs();
+        output(command, found, () => listText(found.counts, found.items, nowMs));
       },
     );
   queue
@@ -81,17 +83,32 @@ async function doAct(
   output(command, done, () => `${act}: ${done.changed} items`);
 }
 
-function listText(counts: Readonly<Record<string, number>>, items: readonly Listed[]): string {
+/** @param items as the hub lists them */
+export function listText(
+  counts: Readonly<Record<string, number>>,
+  items: readonly Listed[],
+  nowMs: number,
+): string {
   const totals = Object.entries(counts).map(([state, count]) => `${count} ${state}`);
   const rows = items.map((item) => [
     item.id,
     item.state,
+    ageText(nowMs - item.queuedAtMs),
     item.attempts === 1 ? "1 try" : `${item.attempts} tries`,
     item.recipient,
     item.state === "waiting" || item.state === "held" ? item.why : "",
     item.last === undefined ? "" : replyText(item.last.reply),
   ]);
   return [...(rows.length > 0 ? [textTable(rows)] : []), totals.join(", ")].join("\n");
+}
+
+/** In the largest unit of which there are two. */
+function ageText(ageMs: number): string {
+  const minutes = Math.max(0, Math.floor(ageMs / 60_000));
+  if (minutes < 120) return `${minutes} min old`;
+  return minutes < 2880
+    ? `${Math.floor(minutes / 60)} h old`
+    : `${Math.floor(minutes / 1440)} d old`;
 }
 
 function itemText({ tries, ...item }: Shown): string {

@@ -8,20 +8,23 @@ import { isPermanent, type Reply } from "#model/reply";
 import type { ClientSession, RecipientOutcome } from "#transport/smtp-client";
 import type { FlightLog } from "./flight.ts";
 import type { Host, Hosts } from "./hosts.ts";
+import type { Wait } from "./patience.ts";
 import {
   asTemporary,
   type Errand,
   type Held,
   type Opening,
+  type OpeningDeps,
   openAt,
-  openingMs,
-  type SessionDeps,
 } from "./sessions.ts";
 
-export interface AttemptDeps extends SessionDeps {
+export type AttemptDeps = OpeningDeps & {
+  readonly wait: Pick<Wait, "opens" | "listens">;
   readonly messages: Pick<Messages, "read" | "stream" | "sizeBytes">;
   readonly store: Pick<QueueStore, "get">;
   readonly flight?: Pick<FlightLog, "begin">;
+  /** What becomes of it is settled by what the server says from now on. */
+  begins(letter: Letter): void;
   /** @param reported the server will confirm the delivery itself, if that was asked for */
   done(item: QueueItem, attempt: Attempt, reported: boolean): Promise<void>;
   /** It was not tried: somebody took it out meanwhile, or nothing can leave just now. */
@@ -30,7 +33,9 @@ export interface AttemptDeps extends SessionDeps {
   isOut(): boolean;
   /** How it went at one host. */
   answered(host: Host, opening: Opening): void;
-}
+  /** Something of ours that mail has to wait for. */
+  troubled(what: string, error: unknown): void;
+};
 
 /** Items of one message, at most as many as one transaction may have. */
 export type Letter = readonly QueueItem[];
@@ -51,8 +56,10 @@ export interface Report {
   readonly opened: boolean;
   /** The server, or we for it, said that it has too much to do. */
   readonly isCrowded: boolean;
-  /** Nobody was asked: the trouble is ours. */
+  /** The trouble is ours: nobody was asked, or the store could not say what may be sent. */
   readonly isOurs?: boolean;
+  /** A server that listened did not answer in time later on. */
+  readonly fellSilent?: boolean;
   /** Still open, and with nothing wrong. */
   readonly held?: Held;
   /** What was said last when nobody listened. */
@@ -63,6 +70,15 @@ export interface LastWords {
   readonly remote: string;
   readonly reply: Reply;
   readonly answered: boolean;
+  /** It is TLS that is not as demanded, or what it has to be cannot be found out. */
+  readonly isTls?: boolean;
+}
+
+/** Letters that a session did not take. */
+interface Rest {
+  /** Another connection to the same host may. */
+  readonly here: readonly Letter[];
+  readonly elsewhere: readonly Letter[];
 }
 
 /** Calls `done` or `untried` once for each item. */
@@ -70,9 +86,14 @@ export async function attemptLetters(batch: Batch, deps: AttemptDeps): Promise<R
   const since = { startMs: deps.clock.nowMs(), startTick: deps.clock.tickMs() };
   const run = new Run(batch.errand, since, deps);
   let left = batch.letters;
-  if (batch.idle !== undefined) left = await run.send(left, batch.idle);
+  if (batch.idle !== undefined) {
+    const { here, elsewhere } = await run.send(left, batch.idle);
+    left = [...here, ...elsewhere];
+  }
   if (left.length > 0) left = await sendByHosts(left, batch, run, deps);
-  if (left.length > 0 && batch.otherwise !== undefined && !run.report.opened) {
+  deps.wait.listens();
+  const mayGoOn = !run.report.opened && !deps.wait.isPutOff;
+  if (left.length > 0 && batch.otherwise !== undefined && mayGoOn) {
     return attemptLetters({ ...batch.otherwise, letters: left }, deps);
   }
   for (const item of left.flat()) await run.giveBack(item);
@@ -85,20 +106,37 @@ async function sendByHosts(
   run: Run,
   deps: AttemptDeps,
 ): Promise<readonly Letter[]> {
+  deps.wait.opens();
   const found = await hosts();
+  if (deps.wait.isPutOff) return letters;
   if (!found.ok) {
     run.nowhere(errand.domain, found.reply);
     return letters;
   }
   let left = letters;
-  const startTick = deps.clock.tickMs();
   for (const host of found.hosts) {
-    if (!run.report.opened && deps.clock.tickMs() - startTick > openingMs) break;
-    const opening = await openAt(host, errand, deps);
-    deps.answered(host, opening);
-    if (opening.ok) left = await run.send(left, opening.held);
-    else run.refused(opening);
     if (left.length === 0) break;
+    if (deps.wait.isOver) {
+      run.cutShort();
+      break;
+    }
+    const elsewhere: Letter[] = [];
+    for (let here = left; here.length > 0; ) {
+      deps.wait.opens();
+      const opening = await openAt(host, errand, deps);
+      if (!opening.ok && deps.wait.isPutOff) return [...elsewhere, ...here];
+      deps.answered(host, opening);
+      if (!opening.ok) {
+        run.refused(opening);
+        elsewhere.push(...here);
+        break;
+      }
+      deps.wait.listens();
+      const rest = await run.send(here, opening.held);
+      elsewhere.push(...rest.elsewhere);
+      here = rest.here;
+    }
+    left = elsewhere;
   }
   return left;
 }
@@ -119,7 +157,10 @@ class Run {
   };
   #isTelling = false;
   #allPermanent = true;
+  /** RFC 8689 §4.2.1: no host so far can promise what REQUIRETLS asks for. */
+  #isUnprovable = true;
   #isOurs = false;
+  #fellSilent = false;
   #opened = false;
   #isCrowded = false;
   #held: Held | undefined;
@@ -137,6 +178,7 @@ class Run {
       opened: this.#opened,
       isCrowded: this.#isCrowded,
       ...(this.#isOurs && { isOurs: true }),
+      ...(this.#fellSilent && { fellSilent: true }),
       ...(this.#held && { held: this.#held }),
       ...(!this.#opened && { last: this.#last }),
     };
@@ -144,8 +186,10 @@ class Run {
 
   refused(opening: Extract<Opening, { ok: false }>): void {
     const { remote, reply, answered, isOurs, isCrowded, isDown } = opening;
+    const isTls = opening.phase === "tls" && { isTls: true };
     // Why a host that listens does not get the mail says more than that the next one is down.
-    if (!isDown || !this.#isTelling) this.#last = { remote, reply, answered };
+    if (!isDown || !this.#isTelling) this.#last = { remote, reply, answered, ...isTls };
+    this.#isUnprovable &&= opening.isUnprovable === true;
     this.#isTelling ||= !isDown;
     this.#allPermanent &&= answered && isPermanent(reply);
     this.#isOurs ||= isOurs === true;
@@ -153,86 +197,128 @@ class Run {
     this.#passedOver.clear();
   }
 
+  /** There are hosts that were not asked. */
+  cutShort(): void {
+    this.#allPermanent = false;
+    this.#isUnprovable = false;
+  }
+
   /** There is no host to ask. */
   nowhere(domain: string, reply: Reply): void {
     this.#last = { remote: domain, reply, answered: false };
     this.#allPermanent &&= isPermanent(reply);
+    this.#isUnprovable = false;
     this.#passedOver.clear();
   }
 
-  /** @returns letters that should be tried at the next host */
-  async send(letters: readonly Letter[], held: Held): Promise<readonly Letter[]> {
+  async send(letters: readonly Letter[], held: Held): Promise<Rest> {
     const { session, remote } = held;
-    const left: Letter[] = [];
+    const { messagesPerSession } = this.#errand.connector;
+    const here: Letter[] = [];
+    const elsewhere: Letter[] = [];
+    const usedBefore = held.used;
     this.#opened = true;
     this.#allPermanent = false;
     this.#passedOver.clear();
-    for (const letter of letters) {
+    const queue = [...letters];
+    for (let letter = queue.shift(); letter !== undefined; letter = queue.shift()) {
       const waiting = await this.#stillWaiting(letter);
       if (waiting.length === 0) continue;
-      if (!session.usable || held.used >= this.#errand.connector.messagesPerSession) {
-        left.push(waiting);
+      const isWorn = held.used >= messagesPerSession || session.isSpent;
+      if (isWorn || !session.usable) {
+        // RFC 9422: where it took something, the next connection takes more.
+        (isWorn && held.used > usedBefore ? here : elsewhere).push(waiting);
         for (const item of waiting) this.#passedOver.add(item);
         continue;
       }
       held.used += 1;
-      const again = await this.#sendOne(waiting, session, remote);
+      const { again, leftOver } = await this.#sendOne(waiting, session, remote);
       if (session.hasBrokenChunking) this.#deps.withoutChunking.add(held.demand.serverName);
-      if (again.length > 0) left.push(again);
+      if (again.length > 0) elsewhere.push(again);
+      if (leftOver.length > 0) queue.unshift(leftOver);
     }
+    this.#fellSilent ||= session.hasTimedOut;
     // With one that is worn out or broken, the connection counts until it is gone.
-    const isWorn = held.used >= this.#errand.connector.messagesPerSession;
-    if (session.usable && !isWorn && this.#held === undefined) this.#held = held;
+    const isWorn = held.used >= messagesPerSession;
+    const isKept = session.usable && !isWorn && elsewhere.length === 0;
+    if (isKept && this.#held === undefined) this.#held = held;
     else await session.quit();
-    return left;
+    return { here, elsewhere };
   }
 
-  async #sendOne(letter: Letter, session: ClientSession, remote: string): Promise<Letter> {
-    const { flight, done } = this.#deps;
+  async #sendOne(
+    letter: Letter,
+    session: ClientSession,
+    remote: string,
+  ): Promise<{ readonly again: Letter; readonly leftOver: Letter }> {
+    const { flight, begins, done } = this.#deps;
+    begins(letter);
     const landed = flight?.begin(letter[0]?.message ?? "");
     const outcomes = await this.#transact(letter, session);
     const again: QueueItem[] = [];
+    const leftOver: QueueItem[] = [];
     for (const [index, item] of letter.entries()) {
       const outcome = outcomes[index];
-      if (outcome === undefined) {
-        again.push(item);
+      if (outcome === undefined || outcome.isLeftOver === true) {
+        (outcome === undefined ? again : leftOver).push(item);
         continue;
       }
       const { reply, answered, delivered } = outcome;
       const tls = session.tls && { tls: session.tls };
       this.#last = { remote, reply, answered, ...tls };
       this.#isCrowded ||= answered && reply.code === 421;
-      if (mayTryNext(outcome)) again.push(item);
-      else {
+      const isUnprovable = isWithoutRequireTls(outcome);
+      if (isUnprovable || mayTryNext(outcome)) {
+        again.push(item);
+        this.#isUnprovable &&= isUnprovable;
+      } else {
         const attempt = this.#attempt({ remote, reply, answered, ...tls }, delivered);
         await done(item, attempt, session.offersDsn);
       }
     }
     landed?.();
-    return again;
+    return { again, leftOver };
   }
 
   /** Of those left when all hosts were tried. */
   async giveBack(item: QueueItem): Promise<void> {
     const { done, untried, isOut } = this.#deps;
-    if (this.#passedOver.has(item)) return untried(item);
+    if (this.#passedOver.has(item) || this.#deps.wait.isPutOff) return untried(item);
     if (this.#isOurs || (!this.#last.answered && isOut())) return untried(item);
     // RFC 5321 §4.2.1: only when every host said "never" is it never.
     const { reply } = this.#last;
     const isFinal = this.#allPermanent && this.#errand.connector.hosts.length === 0;
-    const said = isFinal ? reply : asTemporary(reply);
+    const said = isFinal || this.#isLost(item) ? reply : asTemporary(reply);
     await done(item, this.#attempt({ ...this.#last, reply: said }), false);
+  }
+
+  /**
+   * REQUIRETLS that no host can promise comes back at once (RFC 8689 §4.2.1). A notice with it does not
+   * end for that alone (§5).
+   */
+  #isLost({ reversePath }: QueueItem): boolean {
+    const { care } = this.#errand;
+    return care === "require" && this.#isUnprovable && reversePath !== "";
   }
 
   /** What an administrator held or dropped while it waited for its turn here does not go out. */
   async #stillWaiting(letter: Letter): Promise<Letter> {
     const waiting: QueueItem[] = [];
     for (const item of letter) {
-      const now = await this.#deps.store.get(item.id);
-      if (now?.state === "waiting") waiting.push(item);
+      if (await this.#isWaiting(item)) waiting.push(item);
       else this.#deps.untried(item);
     }
     return waiting;
+  }
+
+  async #isWaiting({ id }: QueueItem): Promise<boolean> {
+    try {
+      return (await this.#deps.store.get(id))?.state === "waiting";
+    } catch (error) {
+      this.#isOurs = true;
+      this.#deps.troubled("reading an item", error);
+      return false;
+    }
   }
 
   async #transact(letter: Letter, session: ClientSession): Promise<readonly RecipientOutcome[]> {
@@ -292,6 +378,11 @@ function envelopeOf(letter: Letter, first: QueueItem) {
 function mayTryNext({ answered, reply, phase }: RecipientOutcome): boolean {
   if (phase !== "mail" && phase !== "recipient") return false;
   return answered ? reply.code === 421 : !isPermanent(reply);
+}
+
+/** The server is as it should be, and does not offer REQUIRETLS: another host of the domain may. */
+function isWithoutRequireTls({ answered, phase, reply }: RecipientOutcome): boolean {
+  return phase === "mail" && !answered && reply.status === "5.7.30";
 }
 
 /** Ours is at most so long (RFC 5321 §4.5.3.1.3). */

@@ -161,6 +161,69 @@ describe("V4 a message under which the process dies", () => {
     await house_.queue.stop();
   });
 
+  test("V4-10 every recipient of a message is set aside, however many", async () => {
+    const at = newFolder();
+    for (let deaths = 0; deaths < 3; deaths += 1) openFlightLog(at).begin(id(1));
+    const house_ = house({}, { deps: { flight: openFlightLog(at) } });
+    for (let nth = 0; nth < 12_001; nth += 1) {
+      house_.store.add(`q${nth}`, `b${nth}@sink.test`, 0, { message: id(1) });
+    }
+    await run(house_);
+    const states = new Set([...house_.store.items.values()].map(({ state }) => state));
+    assert.deepEqual([...states], ["held"]);
+    await house_.queue.stop();
+  });
+
+  test("V4-11 suspects go in transactions of the usual size", async () => {
+    const at = newFolder();
+    openFlightLog(at).begin(id(1));
+    const zone = { "sink.test A": [{ address: "198.51.100.1" }] };
+    const house_ = house(
+      { "198.51.100.1": { extensions: ["PIPELINING"] } },
+      { zone, deps: { flight: openFlightLog(at) } },
+    );
+    for (let nth = 0; nth < 250; nth += 1) {
+      house_.store.add(`q${nth}`, `b${nth}@sink.test`, 0, { message: id(1) });
+    }
+    await run(house_);
+    await settle(200);
+    const mails = house_.sinks.get("198.51.100.1")?.mails ?? [];
+    assert.deepEqual(
+      mails.map(({ recipients }) => recipients.length),
+      [100, 100, 50],
+    );
+    await house_.queue.stop();
+  });
+
+  test("V4-12 suspects whose servers take their time are all tried within an hour or so", async () => {
+    const at = newFolder();
+    const before = openFlightLog(at);
+    const answer = (line: string) => (line === "." ? "" : undefined);
+    const zone: Record<string, object[]> = {};
+    for (let nth = 1; nth <= 20; nth += 1) {
+      before.begin(id(nth));
+      zone[`d${nth}.test A`] = [{ address: "198.51.100.1" }];
+    }
+    const flight = openFlightLog(at);
+    const house_ = house({ "198.51.100.1": { answer } }, { zone, deps: { flight } });
+    for (let nth = 1; nth <= 20; nth += 1) {
+      house_.store.add(`q${nth}`, `b@d${nth}.test`, 0, { message: id(nth) });
+    }
+    await run(house_);
+    const sink = house_.sinks.get("198.51.100.1");
+    const begun = () => sink?.lines.filter((line) => line.startsWith("MAIL")).length;
+    assert.equal(begun(), 1, "alone");
+    for (let minutes = 0; minutes < 62; minutes += 1) {
+      await house_.clock.advance(60_000);
+      await settle(20);
+    }
+    const tried = new Set(sink?.lines.filter((line) => line.startsWith("RCPT")));
+    assert.equal(tried.size, 20);
+    const stopped = house_.queue.stop(1000);
+    await house_.clock.advance(1000);
+    await stopped;
+  });
+
   test("V4-9 a list that cannot be written stops no mail", () => {
     const log = openFlightLog(newFolder());
     log[Symbol.dispose]();

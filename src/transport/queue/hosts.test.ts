@@ -85,6 +85,18 @@ describe("hosts of a domain (RFC 5321 §5.1)", () => {
     });
   }
 
+  test("every address of a host is tried, up to six", async () => {
+    for (const count of [2, 3, 5, 6, 9]) {
+      const addresses = Array.from({ length: count }, (_, nth) => `198.51.100.${nth + 1}`);
+      const many = { "many.test A": addresses.map((address) => ({ address })) };
+      const at = house({}, { zone: many });
+      at.store.add("q1", "b@many.test", at.clock.nowMs());
+      await run(at);
+      assert.equal(new Set(at.dialled).size, Math.min(6, count));
+      await at.queue.stop();
+    }
+  });
+
   test("hosts of equal preference share the load", async () => {
     const equal = { "eq.test MX": mx([10, "one.eq.test"], [10, "two.eq.test"]) };
     const addresses = {

@@ -171,7 +171,9 @@ async function addressesOf(name: string, deps: HostDeps, trusted: boolean): Prom
 
 function addressesIn(answer: DnsAnswer<"A"> | DnsAnswer<"AAAA">, random: Random): string[] {
   const left = answer.kind === "found" ? answer.records.map(({ address }) => address) : [];
-  return left.map(() => left.splice(pick(random, left.length), 1)[0] ?? "").filter(Boolean);
+  const mixed: string[] = [];
+  while (left.length > 0) mixed.push(...left.splice(pick(random, left.length), 1));
+  return mixed;
 }
 
 /** RFC 8305 §4: IPv6 first, then the families in turn. */

@@ -3,7 +3,7 @@
 export { type FlightLog, openFlightLog } from "./flight.ts";
 export { type Host, type HostDeps, type Hosts, hostsFor } from "./hosts.ts";
 export type { Notice, NoticeKind } from "./notices.ts";
-export { type QueueParameters, queueParameters } from "./parameters.ts";
+export { checkQueue, type QueueParameters, queueParameters } from "./parameters.ts";
 export {
   type Hop,
   type HopAnswer,

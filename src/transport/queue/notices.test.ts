@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LogLevel } from "#base/log";
 import type { QueueItem } from "#model/queue";
-import { house, message, run } from "../../../tests/kit/outbound.ts";
+import { house, message, run, smartConnector } from "../../../tests/kit/outbound.ts";
 
 const zone = { "sink.test A": [{ address: "198.51.100.1" }] };
 const nobody = (line: string) => (line.startsWith("RCPT") ? "550 5.1.1 nobody" : undefined);
@@ -113,5 +113,49 @@ describe("S16 nobody is written to because a stranger used his name", () => {
       postmaster: "postmaster@us.test",
     });
     assert.ok(!notice.content.includes("body text"));
+  });
+});
+
+describe("what a notice says, and whether it is sent", () => {
+  test("nobody is told of an item that was dropped while it was under way", async () => {
+    for (const said of ["550 5.1.1 nobody", "450 4.2.0 busy", "250 2.0.0 kept"]) {
+      let drop: () => Promise<unknown> = async () => undefined;
+      const answer = (line: string) => {
+        if (line !== ".") return undefined;
+        void drop();
+        return said;
+      };
+      const at = house({ "198.51.100.1": { answer } }, { zone });
+      drop = () => at.store.change("q1", "drop", "admin", at.clock.nowMs());
+      at.store.add("q1", "b@sink.test", at.clock.nowMs() - 18_000_000, {
+        wishes: { notify: ["success", "failure", "delay"] },
+      });
+      await run(at);
+      assert.deepEqual(at.notices, [], said);
+      assert.equal(at.store.items.get("q1")?.state, "dropped");
+      await at.queue.stop();
+    }
+  });
+
+  test("a remote host of IPv6 is named whole", async () => {
+    for (const [host, port, name] of [
+      ["2001:db8::25", 25, "2001:db8::25"],
+      ["2001:db8::25", 2525, "2001:db8::25"],
+      ["192.0.2.1", 2525, "192.0.2.1"],
+      ["mx.sink.test", 2525, "mx.sink.test"],
+    ] as const) {
+      const ways = { "*": { ...smartConnector([]), hosts: [{ host, port }] } };
+      const names = { "mx.sink.test A": [{ address: "192.0.2.1" }] };
+      const address = host === "mx.sink.test" ? "192.0.2.1" : host;
+      const at = house(
+        { [port === 25 ? address : `${address}:${port}`]: { answer: nobody } },
+        { ways, zone: names },
+      );
+      at.store.add("q1", "b@sink.test", at.clock.nowMs());
+      await run(at);
+      const text = at.notices[0]?.content.toString() ?? "";
+      assert.ok(text.includes(`Remote-MTA: dns; ${name}\r\n`), text);
+      await at.queue.stop();
+    }
   });
 });

@@ -1,6 +1,7 @@
 /** What senders are told: failure, delay, and success where they asked for it (RFC 3461 §4.1, §5.2). */
 
 import { createHash } from "node:crypto";
+import { isIP } from "node:net";
 import type { Messages } from "#contracts/store";
 import { type DsnAction, formatDsn } from "#formats/dsn";
 import type { MessageId } from "#model/mailbox";
@@ -77,7 +78,7 @@ export async function noticeFor(
         ...(item.wishes.originalRecipient && { originalRecipient: item.wishes.originalRecipient }),
         action: actions[kind],
         status: attempt.reply.status ?? (kind === "failure" ? "5.0.0" : "4.0.0"),
-        ...(isSmtp && { remoteHost: attempt.remote.split(/[ :]/, 1)[0] ?? "" }),
+        ...(isSmtp && { remoteHost: hostOf(attempt.remote) }),
         diagnostic: isSmtp ? `${attempt.reply.code} ${attempt.reply.status ?? ""} ${words}` : words,
         isSmtp,
         lastAttemptAtMs: attempt.atMs,
@@ -88,6 +89,14 @@ export async function noticeFor(
     originalIsWhole: whole,
   });
   return { id, kind, to, item, content };
+}
+
+/** Of "host", "host [address]", each perhaps with ":port"; an address of IPv6 has colons of its own. */
+function hostOf(remote: string): string {
+  const [word = ""] = remote.split(" ", 1);
+  if (isIP(word) !== 0) return word;
+  const bracketed = /^\[([^\]]*)\]/.exec(word)?.[1];
+  return bracketed ?? word.split(":", 1)[0] ?? "";
 }
 
 /** Up to the blank line; a header section longer than we read ends with its last whole line. */

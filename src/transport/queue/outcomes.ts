@@ -35,6 +35,8 @@ export class Outcomes {
   #isFull = false;
   /** Older ones were told that they are late, or want no such notice. */
   #toldUpTo: AgePlace | undefined;
+  /** Of those that are too old, the last that was looked at; absent: the oldest is next. */
+  #oldUpTo: AgePlace | undefined;
   readonly #startedAtMs: number;
 
   constructor(deps: OutcomeDeps) {
@@ -101,6 +103,8 @@ export class Outcomes {
     if (!isWanted(item, kind)) return;
     const { messages, heloName, parameters, notice, postmaster, events } = this.#deps;
     const send = async (): Promise<void> => {
+      // Whoever dropped it while it was under way wants nobody to be told.
+      if ((await this.#deps.store.get(item.id))?.state === "dropped") return;
       const deps = { messages, reportingHost: heloName, giveUpS: parameters.giveUpS, postmaster };
       await notice(await noticeFor(item, attempt, kind, deps));
       await then?.();
@@ -149,9 +153,9 @@ export class Outcomes {
    * @returns whether there is more to do at once
    */
   async sweep(): Promise<boolean> {
-    const isMore = await this.#sweepLate();
-    await this.#sweepOld();
-    return isMore;
+    const isMoreLate = await this.#sweepLate();
+    const isMoreOld = await this.#sweepOld();
+    return isMoreLate || isMoreOld;
   }
 
   async #sweepLate(): Promise<boolean> {
@@ -169,13 +173,17 @@ export class Outcomes {
     return true;
   }
 
-  /** Whatever has not been asked since the start may still listen: that is tried first. */
-  async #sweepOld(): Promise<void> {
+  /**
+   * Whatever has not been asked since the start may still listen: that is tried first.
+   *
+   * @returns whether more is to be given up at once
+   */
+  async #sweepOld(): Promise<boolean> {
     const { store, clock, parameters, inFlight } = this.#deps;
     const beforeMs = clock.nowMs() - parameters.giveUpS * 1000;
-    let after: AgePlace | undefined;
+    let isMore = false;
     for (let done = 0; done < turnItems; done += pageItems) {
-      const page = await store.waitingSince(beforeMs, pageItems, after);
+      const page = await store.waitingSince(beforeMs, pageItems, this.#oldUpTo);
       const old = page.filter((item) => !inFlight.has(item.id) && this.#isHopeless(item));
       await Promise.all(
         old.map((item) => {
@@ -183,9 +191,12 @@ export class Outcomes {
           return this.record(item, this.#lastOf(item), false);
         }),
       );
-      after = page.at(-1);
-      if (page.length < pageItems) return;
+      isMore ||= old.length > 0;
+      const last = page.at(-1);
+      this.#oldUpTo = page.length < pageItems ? undefined : last;
+      if (page.length < pageItems) return false;
     }
+    return isMore;
   }
 
   #isHopeless(item: QueueItem): boolean {

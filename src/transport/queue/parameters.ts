@@ -1,5 +1,6 @@
 /** What an administrator may set about mail that leaves, whatever its connector. */
 
+import { Misconfigured } from "#base/errors";
 import type { Values } from "#base/parameters";
 
 export const queueParameters = {
@@ -67,3 +68,18 @@ export const queueParameters = {
 } as const;
 
 export type QueueParameters = Values<typeof queueParameters>;
+
+/**
+ * The key that is named is the one that somebody set.
+ *
+ * @throws Misconfigured when the first wait between attempts is longer than the longest
+ */
+export function checkQueue(settings: QueueParameters): QueueParameters {
+  const { firstRetryS, maxRetryS } = settings;
+  if (firstRetryS <= maxRetryS) return settings;
+  throw new Misconfigured(
+    firstRetryS === queueParameters.firstRetryS.default
+      ? `queue.maxRetryS: ${maxRetryS} s is less than the first wait: set queue.firstRetryS to that or less, too`
+      : `queue.firstRetryS: ${firstRetryS} s is more than the longest wait: set queue.maxRetryS to that or more, too`,
+  );
+}

@@ -7,9 +7,11 @@ import type { QueueStore } from "#contracts/store";
 import type { OutboundConnector } from "#model/connector";
 import type { Destination, QueueItem, QueueItemId } from "#model/queue";
 import { Agenda } from "./agenda.ts";
-import type { Letter, Report } from "./attempt.ts";
+import type { LastWords, Letter, Report } from "./attempt.ts";
+import { type Gathered, gather, gatherPassing } from "./gather.ts";
 import { HostHealth, type HostPlan } from "./health.ts";
 import { Lane, lettersOf, type Target } from "./lanes.ts";
+import type { Patience } from "./patience.ts";
 import type { QueueDeps, Way } from "./ports.ts";
 import { waitMs } from "./schedule.ts";
 
@@ -21,6 +23,16 @@ export interface Job {
   readonly plan?: HostPlan;
   /** The MX is asked, too, or only it. */
   readonly byMx: boolean;
+  /** It has one of the connections for the silent. */
+  readonly isDoubtful: boolean;
+}
+
+/** How it ended, as far as the lane is concerned. */
+export interface Ending extends Report {
+  /** What was said when nobody listened to anything there. */
+  readonly dead?: LastWords;
+  /** Nobody listened in time. */
+  readonly isSilent: boolean;
 }
 
 type Ports = "wayTo" | "outage" | "clock" | "random" | "parameters";
@@ -28,6 +40,9 @@ type Ports = "wayTo" | "outage" | "clock" | "random" | "parameters";
 export interface PlannerDeps extends Pick<QueueDeps, Ports> {
   readonly store: Pick<QueueStore, "destinations" | "due" | "nextDueAtMs">;
   readonly inFlight: Set<QueueItemId>;
+  readonly patience: Pick<Patience, "room">;
+  /** The store cannot be read: it is read again soon. */
+  readonly troubled: (what: string, error: unknown) => void;
 }
 
 /** Messages that begin at once in one lane; its session then stays for the next ones. */
@@ -46,6 +61,8 @@ export class Planner {
   /** Of those, the ones with mail that has just come. */
   readonly #fresh = new Set<Lane>();
   #isTurnOfFresh = false;
+  /** Doubtful lanes that could begin something, while as many as may be are waited for. */
+  readonly #silent = new Set<Lane>();
   /** Lanes whose way out is closed. */
   readonly #parked = { edge: new Set<Lane>(), inside: new Set<Lane>() };
 
@@ -69,8 +86,11 @@ export class Planner {
     target.hasNews = true;
     // It stands before the place where reading goes on.
     if (target.read !== undefined && dueAtMs <= target.read.nextAttemptAtMs) delete target.read;
-    if (target.lane !== undefined) return;
     const nowMs = this.#deps.clock.nowMs();
+    if (target.lane !== undefined) {
+      target.lane.came(dueAtMs);
+      return this.#offer(target.lane, nowMs);
+    }
     if (dueAtMs > nowMs) return this.#schedule(target, dueAtMs);
     this.#enlist(target, nowMs);
     this.#freshen(target);
@@ -90,7 +110,8 @@ export class Planner {
     const lanes = domain === undefined ? this.#lanes.values() : [only];
     for (const lane of lanes) {
       if (lane === undefined) continue;
-      if (lane.isDead) lane.restsUntilMs = nowMs;
+      lane.lookNow(nowMs);
+      if (domain !== undefined) lane.isWanted = true;
       lane.health?.lookNow(nowMs);
       this.#offer(lane, nowMs);
     }
@@ -105,6 +126,7 @@ export class Planner {
     }
     this.#unpark("edge", nowMs);
     this.#unpark("inside", nowMs);
+    this.#unparkSilent(nowMs);
   }
 
   #unpark(via: OutboundConnector["via"], nowMs: number): void {
@@ -112,6 +134,16 @@ export class Planner {
     if (parked.size === 0 || this.#isOut(via)) return;
     for (const lane of parked) this.#offer(lane, nowMs);
     parked.clear();
+  }
+
+  #unparkSilent(nowMs: number): void {
+    let { room } = this.#deps.patience;
+    for (const lane of this.#silent) {
+      if (room <= 0) return;
+      room -= 1;
+      this.#silent.delete(lane);
+      this.#offer(lane, nowMs);
+    }
   }
 
   #isOut(via: OutboundConnector["via"]): boolean {
@@ -129,6 +161,7 @@ export class Planner {
       const nowMs = this.#deps.clock.nowMs();
       if (!lane.mayBegin(nowMs)) this.#offer(lane, nowMs);
       else if (this.#isOut(lane.connector.via)) this.#parked[lane.connector.via].add(lane);
+      else if (lane.isDoubtful && this.#deps.patience.room <= 0) this.#silent.add(lane);
       else {
         const job = await this.#begin(lane, nowMs);
         if (job !== undefined) return job;
@@ -155,12 +188,14 @@ export class Planner {
       return undefined;
     }
     const letters = lettersOf(items, this.#deps.parameters.recipientsPerMessage);
+    const { isDoubtful } = lane;
+    lane.isWanted = false;
     lane.open += 1;
     lane.began(letters.length, nowMs);
     for (const target of targets) target.open += 1;
     this.#offer(lane, nowMs);
     const byMx = health === undefined || isDirect;
-    return { lane, targets, letters, byMx, ...(plan && { plan }) };
+    return { lane, targets, letters, byMx, isDoubtful, ...(plan && { plan }) };
   }
 
   /** Mail of a connector whose hosts are lost, or back, changes lanes; of a closed one it waits. @returns whether it did */
@@ -179,73 +214,36 @@ export class Planner {
   }
 
   /** Reads what is begun, and marks it as under way. */
-  async #gather(
-    lane: Lane,
-    most: number,
-    nowMs: number,
-  ): Promise<{ readonly items: readonly QueueItem[]; readonly targets: readonly Target[] }> {
-    const { store, inFlight } = this.#deps;
-    const items: QueueItem[] = [];
-    const messages = new Set<string>();
-    const targets = new Set<Target>();
-    const spent: Target[] = [];
-    for (const target of turnsOf(lane, this.#isTurnOfFresh)) {
-      lane.fresh.delete(target);
-      if (target.lane !== lane) continue; // it had its turn as one of the fresh
-      for (let limit = most - messages.size; limit > 0; limit = most - messages.size) {
-        target.hasNews = false;
-        const page = await store.due(target.domain, nowMs, limit, target.read);
-        const last = page.at(-1);
-        // What came while it was read may stand before it.
-        if (last !== undefined && !target.hasNews) target.read = last;
-        for (const item of page) {
-          if (inFlight.has(item.id)) continue;
-          inFlight.add(item.id);
-          items.push(item);
-          messages.add(item.message);
-          targets.add(target);
-        }
-        if (items.length >= this.#deps.parameters.recipientsPerMessage) break;
-        if (page.length === limit || target.hasNews) continue;
-        lane.due.delete(target);
-        delete target.lane;
-        spent.push(target);
-        break;
-      }
-      if (messages.size >= most || items.length >= this.#deps.parameters.recipientsPerMessage)
-        break;
-    }
-    for (const target of targets) {
-      // To the end of the lane: the other domains have their turns.
-      if (lane.due.delete(target)) lane.due.add(target);
-    }
-    for (const target of spent) {
-      if (targets.has(target) || target.open > 0) continue;
+  async #gather(lane: Lane, most: number, nowMs: number): Promise<Gathered> {
+    const wish = { most, nowMs, isTurnOfFresh: this.#isTurnOfFresh };
+    // A lane that rests and may begin all the same has mail that passes.
+    if (nowMs < lane.rest.untilMs) return gatherPassing(lane, wish, this.#deps);
+    const gathered = await gather(lane, wish, this.#deps);
+    for (const target of gathered.spent) {
+      if (gathered.targets.includes(target) || target.open > 0) continue;
       delete target.read; // what is under way elsewhere may come back as it was
       await this.#refresh(target, nowMs + lookAgainMs);
     }
-    return { items, targets: [...targets] };
+    return gathered;
   }
 
-  /** @param isDead nobody listens to anything there */
-  async ended({ lane, targets }: Job, report: Report, isDead: boolean): Promise<void> {
+  async ended({ lane, targets, letters }: Job, report: Ending): Promise<void> {
     const { clock, random, parameters } = this.#deps;
     const nowMs = clock.nowMs();
     lane.open -= 1;
-    if (report.opened) lane.listened();
-    else if (isDead && report.last !== undefined && nowMs >= lane.restsUntilMs) {
-      // Of tries at the same time the first tells as much as all.
-      const words = [report.last.reply.text].flat().join(" ");
-      lane.rest(
-        nowMs + waitMs(lane.failures, random, parameters),
-        `${report.last.remote}: ${words}`,
-      );
-      lane.failures += 1;
-      lane.last = { ...report.last, atMs: nowMs };
+    lane.isSilent = report.isSilent || (lane.isSilent && !report.opened);
+    const { dead, opened } = report;
+    // Whoever may go without TLS is listened to where nobody else is.
+    const isBarred = dead?.isTls === true && lane.mayBeBarred;
+    const tellsNothing = lane.isBarred && letters.every(([first]) => first?.tlsOptional === true);
+    if (opened && !isBarred) {
+      if (!tellsNothing) lane.listened();
+    } else if (dead !== undefined) {
+      lane.failed(dead, nowMs, waitMs(lane.failures, random, parameters));
     } else if (this.#isWaitingForHosts(lane) && report.last && report.isOurs !== true) {
       lane.last = { ...report.last, atMs: nowMs };
     }
-    if (report.isOurs === true) lane.rest(nowMs + lookAgainMs, "no connection could be made here");
+    if (report.isOurs === true) lane.pause(nowMs + lookAgainMs, "there is trouble on our side");
     lane.ended(report, nowMs);
     for (const target of targets) {
       target.open -= 1;
@@ -272,7 +270,8 @@ export class Planner {
     lane.open += 1;
     target.open += 1;
     const byMx = lane.health === undefined;
-    return { lane, targets: [target], letters: [letter], byMx, ...(plan && { plan }) };
+    const job = { lane, targets: [target], letters: [letter], byMx, isDoubtful: false };
+    return { ...job, ...(plan && { plan }) };
   }
 
   /** Why the item is not under way. */
@@ -290,11 +289,15 @@ export class Planner {
     if (opensAtMs !== undefined && opensAtMs > nowMs) return `${by} opens at ${at(opensAtMs)}`;
     const lane = this.#targets.get(domain)?.lane;
     if (lane === undefined) return `${by} takes it up next`;
-    if (lane.restsUntilMs > nowMs) {
-      return `${domain} is left alone until ${at(lane.restsUntilMs)}: ${lane.why}`;
+    const { untilMs, why } = lane.rest;
+    if (untilMs > nowMs && !(lane.isBarred && item.tlsOptional === true)) {
+      return `${domain} is left alone until ${at(untilMs)}: ${why}`;
     }
     if (lane.health?.isUp === false && !lane.isDirect) {
       return `${by}: ${lane.health.describe(nowMs).join("; ")}`;
+    }
+    if (this.#silent.has(lane)) {
+      return `${domain} did not answer, and waits for a connection of those for silent places`;
     }
     return `it waits for a free connection to ${domain} by ${by}`;
   }
@@ -302,6 +305,7 @@ export class Planner {
   /** The last word of a place where nobody listens. */
   deadEnd(item: QueueItem): Lane["last"] {
     const lane = this.#targets.get(domainOf(item))?.lane;
+    if (lane?.isBarred === true && item.tlsOptional === true) return undefined;
     // Of hosts that are back the words of before tell nothing.
     const isBack = lane?.isDirect === false && lane.health?.isUp === true;
     return isBack ? undefined : lane?.last;
@@ -334,6 +338,7 @@ export class Planner {
     }
     const lane = this.#laneBy(way, target.domain);
     target.lane = lane;
+    lane.came(nowMs);
     lane.due.add(target);
     this.#offer(lane, nowMs);
   }
@@ -383,23 +388,26 @@ export class Planner {
 
   /** Asks anew what is next, when nothing of it is under way. */
   async #refresh(target: Target, notBeforeMs: number): Promise<void> {
-    const next = await this.#deps.store.nextDueAtMs(target.domain);
+    const next = await this.#nextDueAtMs(target);
     if (target.lane !== undefined || target.open > 0) return;
     if (next !== undefined) return this.#schedule(target, Math.max(next, notBeforeMs));
     if (target.dueAtMs === undefined) this.#targets.delete(target.domain);
   }
 
-  /** How often a place failed is remembered as long as something waits for it. */
-  #forget({ key, domain, open, due, isDead }: Lane): void {
-    if (domain === undefined || open > 0 || due.size > 0) return;
-    if (!isDead || !this.#targets.has(domain)) this.#lanes.delete(key);
+  async #nextDueAtMs({ domain }: Target): Promise<number | undefined> {
+    try {
+      return await this.#deps.store.nextDueAtMs(domain);
+    } catch (error) {
+      this.#deps.troubled("reading when something is due", error);
+      return this.#deps.clock.nowMs() + lookAgainMs;
+    }
   }
-}
 
-/** Domains of a lane in the order of their turns; no list of all of them is made. */
-function* turnsOf(lane: Lane, isTurnOfFresh: boolean): Generator<Target> {
-  if (isTurnOfFresh) yield* lane.fresh;
-  yield* lane.due;
+  /** How often a place failed is remembered as long as something waits for it. */
+  #forget({ key, domain, open, due, isDead, isSilent }: Lane): void {
+    if (domain === undefined || open > 0 || due.size > 0) return;
+    if (!(isDead || isSilent) || !this.#targets.has(domain)) this.#lanes.delete(key);
+  }
 }
 
 export function domainOf(item: Pick<QueueItem, "recipient"> | undefined): string {

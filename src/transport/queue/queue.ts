@@ -1,20 +1,23 @@
 /** The queue's engine: begins what is due, runs it, and looks after what waits too long. */
 
 import type { Duplex } from "node:stream";
-import { sleep, type Timer } from "#base/clock";
+import { type Clock, sleep, type Timer } from "#base/clock";
 import type { QueueItem, QueueItemId } from "#model/queue";
 import {
   type AttemptDeps,
   attemptLetters,
   type Batch,
+  type LastWords,
   type Letter,
   type Report,
 } from "./attempt.ts";
 import { type QueueEvents, queueEvents } from "./events.ts";
 import { type Host, type Hosts, hostsByMx, hostsOf } from "./hosts.ts";
 import { Outcomes } from "./outcomes.ts";
+import { Patience, type Wait } from "./patience.ts";
 import { domainOf, type Job, Planner } from "./planner.ts";
 import type { QueueDeps } from "./ports.ts";
+import { RecentNames } from "./recent-names.ts";
 import { type Errand, IdleSessions, type Opening, type SessionDeps } from "./sessions.ts";
 import { Suspects } from "./suspects.ts";
 
@@ -37,6 +40,13 @@ export function createQueue(deps: QueueDeps): Queue {
 /** At least this often what waits for long is looked at. */
 const longestSleepMs = 60_000;
 const lookMs = 500;
+/** One message that was under way at a death is waited for this long, and all of them. */
+const suspectMs = 300_000;
+const suspectsMs = 3_600_000;
+/** What could not be read is read again after so long. */
+const lookAgainMs = 5000;
+/** Servers whose faults are remembered: our limit. */
+const maxRemembered = 1000;
 
 class Engine implements Queue {
   readonly #deps: QueueDeps;
@@ -47,7 +57,8 @@ class Engine implements Queue {
   readonly #inFlight = new Set<QueueItemId>();
   readonly #jobs = new Set<Promise<void>>();
   readonly #streams = new Set<Duplex>();
-  readonly #withoutChunking = new Set<string>();
+  readonly #withoutChunking = new RecentNames(maxRemembered);
+  readonly #patience: Patience;
   #unwatch: () => void = () => {};
   #timer: Timer | undefined;
   #pumping: Promise<void> | undefined;
@@ -58,7 +69,9 @@ class Engine implements Queue {
   constructor(deps: QueueDeps) {
     this.#deps = deps;
     this.#events = queueEvents(deps.log, deps.registry);
-    const shared = { ...deps, inFlight: this.#inFlight };
+    this.#patience = new Patience(deps.clock, deps.parameters.connections);
+    const troubled = this.#events.troubled.bind(this.#events);
+    const shared = { ...deps, inFlight: this.#inFlight, patience: this.#patience, troubled };
     this.#planner = new Planner(shared);
     this.#outcomes = new Outcomes({ ...shared, planner: this.#planner, events: this.#events });
     this.#idle = new IdleSessions(this.#sessionDeps);
@@ -124,6 +137,7 @@ class Engine implements Queue {
       this.#events.counted(await this.#deps.store.counts());
     } catch (error) {
       this.#events.troubled("reading the queue", error);
+      this.#sweepAtMs = Math.max(this.#sweepAtMs, this.#deps.clock.nowMs() + lookAgainMs);
     }
     this.#pumping = undefined;
     if (this.#isStopped) return;
@@ -164,21 +178,35 @@ class Engine implements Queue {
     this.#jobs.add(job);
   }
 
-  /** Alone, one after the other: only then does another death say which of them it was. */
+  /**
+   * Alone, one after the other: only then does another death say which of them it was. One that takes
+   * long has the next beside it, and those whose turn has not come in an hour go with all else.
+   */
   async #trySuspects(letters: readonly Letter[]): Promise<void> {
+    const { clock } = this.#deps;
+    const endTick = clock.tickMs() + suspectsMs;
     for (const letter of letters) {
-      await this.#untilOut(domainOf(letter[0]));
-      const job = this.#isStopped ? undefined : this.#planner.single(letter);
+      if (clock.tickMs() < endTick) await this.#untilOut(domainOf(letter[0]));
+      const mayTry = !this.#isStopped && clock.tickMs() < endTick;
+      const job = mayTry ? this.#planner.single(letter) : undefined;
       // What was tried is free again by itself, once it is recorded what became of it.
-      if (job === undefined) for (const { id } of letter) this.#inFlight.delete(id);
-      else
-        await this.#run(job).catch((error: unknown) => this.#events.troubled("an attempt", error));
-      const [first] = letter;
-      if (first !== undefined) {
-        const dueAtMs = this.#deps.clock.nowMs();
-        this.#planner.waits({ domain: domainOf(first), dueAtMs });
+      if (job === undefined) {
+        for (const { id } of letter) this.#inFlight.delete(id);
+        this.#waits(letter);
+      } else {
+        const done = this.#run(job)
+          .catch((error: unknown) => this.#events.troubled("an attempt", error))
+          .finally(() => this.#waits(letter));
+        this.#track(done);
+        await within(done, suspectMs, clock);
       }
     }
+  }
+
+  #waits([first]: Letter): void {
+    if (first === undefined) return;
+    this.#planner.waits({ domain: domainOf(first), dueAtMs: this.#deps.clock.nowMs() });
+    this.wake();
   }
 
   /** A start comes before its link: what is to be tried alone waits for that. */
@@ -192,24 +220,31 @@ class Engine implements Queue {
   }
 
   async #run(job: Job): Promise<void> {
+    const wait = this.#patience.begin(job.isDoubtful);
+    const untold = new Set(job.letters.flat());
     let report: Report = { opened: false, isCrowded: false };
-    let isDead = false;
+    let dead: LastWords | undefined;
     try {
       for (const [care, letters] of Map.groupBy(job.letters, careOf)) {
-        const one = await this.#attempt(job, care, letters);
+        const one = await this.#attempt({ job, wait, untold }, care, letters);
         // What REQUIRETLS cannot get there, or trouble of ours, says nothing of the place.
-        const isOfPlace = care !== "require" && job.byMx && one.isOurs !== true;
-        isDead ||= isOfPlace && one.last !== undefined && one.last.reply.code < 500;
+        const isOfPlace = care !== "require" && job.byMx && !(one.isOurs || wait.isPutOff);
+        if (isOfPlace && one.last !== undefined && one.last.reply.code < 500) dead ??= one.last;
         report = { ...report, ...one, opened: report.opened || one.opened };
       }
     } finally {
+      wait.end();
+      // What did not come to be tried is tried again.
+      for (const { id } of untold) this.#inFlight.delete(id);
       if (job.plan?.isProbe) job.lane.health?.unprobe(job.plan.hosts);
       const isOut = this.#deps.outage?.(job.lane.connector.via) !== undefined;
-      await this.#planner.ended(job, report, isDead && !isOut);
+      const isSilent = !isOut && (wait.isSlow || report.fellSilent === true);
+      await this.#planner.ended(job, { ...report, ...(!isOut && dead && { dead }), isSilent });
     }
   }
 
-  async #attempt(job: Job, care: Errand["care"], letters: readonly Letter[]): Promise<Report> {
+  async #attempt(flying: Flying, care: Errand["care"], letters: readonly Letter[]) {
+    const { job } = flying;
     const { lane, plan, byMx } = job;
     const key = `${lane.key} ${care}`;
     const domain = domainOf(letters[0]?.[0]);
@@ -225,7 +260,7 @@ class Engine implements Queue {
       ...(byMx && { otherwise: direct }),
     };
     const batch: Batch = { letters, ...(probing ?? direct), ...(idle && { idle }) };
-    const report = await attemptLetters(batch, this.#attemptDeps(job));
+    const report = await attemptLetters(batch, this.#attemptDeps(flying));
     if (report.held !== undefined) {
       if (this.#isStopped) await report.held.session.quit();
       else this.#idle.keep(key, report.held);
@@ -278,12 +313,23 @@ class Engine implements Queue {
     return { resolver, random, ourNames, privateNetworks, ...family };
   }
 
-  #attemptDeps({ lane }: Job): AttemptDeps {
+  #attemptDeps({ job: { lane }, wait, untold }: Flying): AttemptDeps {
     return {
       ...this.#deps,
       ...this.#sessionDeps,
-      done: (item, attempt, reported) => this.#outcomes.record(item, attempt, reported),
-      untried: (item) => void this.#inFlight.delete(item.id),
+      wait,
+      begins: (letter) => {
+        for (const item of letter) untold.delete(item);
+      },
+      done: (item, attempt, reported) => {
+        untold.delete(item);
+        return this.#outcomes.record(item, attempt, reported);
+      },
+      untried: (item) => {
+        untold.delete(item);
+        this.#inFlight.delete(item.id);
+      },
+      troubled: (what, error) => this.#events.troubled(what, error),
       isOut: () => this.#deps.outage?.(lane.connector.via) !== undefined,
       answered: (host, opening) => this.#heard(lane.health, host, opening),
     };
@@ -294,6 +340,22 @@ class Engine implements Queue {
     if (opening.ok || !opening.isDown) health.answered(name, port);
     else if (opening.isOurs !== true) health.failed(name, port, this.#deps.clock.nowMs());
   }
+}
+
+/** Until it is done, and for no longer than that. */
+async function within(done: Promise<void>, ms: number, clock: Clock): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = clock.after(ms, resolve);
+  await Promise.race([done, promise]);
+  timer.cancel();
+}
+
+/** A job under way. */
+interface Flying {
+  readonly job: Job;
+  readonly wait: Wait;
+  /** Items of which nothing is known yet, and nothing was sent. */
+  readonly untold: Set<QueueItem>;
 }
 
 function careOf(letter: Letter): Errand["care"] {

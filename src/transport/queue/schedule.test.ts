@@ -121,6 +121,29 @@ describe("V3 when a message is tried again (RFC 5321 §4.5.4.1)", () => {
     await at.queue.stop();
   });
 
+  test("V3-6b the end of a dead place comes however many others are as old", async () => {
+    const at = house({}, { zone });
+    const shut = { ...plainConnector, name: "shut" };
+    const wayTo: House["deps"]["wayTo"] = (domain, nowMs) =>
+      domain === "shut.test"
+        ? { connector: shut, opensAtMs: nowMs + 100 * 24 * hour }
+        : at.deps.wayTo(domain, nowMs);
+    const queue = createQueue({ ...at.deps, wayTo });
+    const startMs = at.clock.nowMs();
+    for (let nth = 0; nth < 4500; nth += 1) {
+      at.store.add(`s${nth}`, "b@shut.test", startMs, { reversePath: "" });
+    }
+    for (let nth = 0; nth < 20; nth += 1) {
+      at.store.add(`q${nth}`, "b@one.test", startMs + 1, { message: `m${nth}` });
+    }
+    await queue.start();
+    await at.clock.advance(5 * 24 * hour);
+    await pass(at, 2 * hour);
+    const failed = [...at.store.items.values()].filter(({ state }) => state === "failed");
+    assert.deepEqual([failed.length, at.notices.length >= 20], [20, true]);
+    await queue.stop();
+  });
+
   test("V3-7 one notice of delay, one of failure, none more", async () => {
     const at = house({ "198.51.100.1": { answer: deferring } }, { zone });
     at.store.add("q1", "b@one.test", at.clock.nowMs());
@@ -192,6 +215,21 @@ describe("V3 when a message is tried again (RFC 5321 §4.5.4.1)", () => {
       await at.clock.advance(minute + 1);
       await settle(200);
     }
+    await at.queue.stop();
+  });
+
+  test("V3-11b that pace does not hide that nobody listens", async () => {
+    const ways = { "*": { ...plainConnector, messagesPerMinute: 1 } };
+    const at = house({}, { zone, ways });
+    for (let nth = 0; nth < 35; nth += 1) {
+      at.store.add(`q${nth}`, "b@one.test", at.clock.nowMs(), { message: `m${nth}` });
+    }
+    await run(at);
+    await pass(at, 2 * minute);
+    const item = at.store.items.get("q30") as QueueItem;
+    assert.match(at.queue.explain(item), /left alone until .*no connection/);
+    await pass(at, 3 * hour);
+    assert.ok(at.dialled.length <= 8, `${at.dialled.length} dials in three hours`);
     await at.queue.stop();
   });
 

@@ -1,13 +1,16 @@
 /** Sessions with other servers: opened as the policies demand, and kept for a few seconds for more. */
 
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Timer } from "#base/clock";
 import { Misconfigured } from "#base/errors";
 import type { OutboundConnector } from "#model/connector";
+import { isPermanent } from "#model/reply";
 import type { TlsDemand } from "#model/tls-policy";
 import { type ClientSession, type Failure, openSession } from "#transport/smtp-client";
 import { type Dialled, dialFirst } from "./dialling.ts";
 import type { Host } from "./hosts.ts";
+import type { Wait } from "./patience.ts";
 import { type Hop, type HopAnswer, NoWayOut, type QueueDeps } from "./ports.ts";
 
 /** What messages that share a session have in common. */
@@ -39,6 +42,8 @@ export type Opening =
       /** The host does not serve, rather than refuse us or fail what we demand. */
       readonly isDown: boolean;
       readonly isCrowded?: boolean;
+      /** REQUIRETLS cannot be had of that host, now or later (RFC 8689 §4.2.1). */
+      readonly isUnprovable?: boolean;
     });
 
 type Failed = Extract<Opening, { ok: false }>;
@@ -50,28 +55,24 @@ export type SessionDeps = Pick<
   /** Every stream that is open, so that stopping can break them. */
   readonly streams: Set<Duplex>;
   /** Names of servers that offer CHUNKING and do not know BDAT. */
-  readonly withoutChunking: Set<string>;
+  readonly withoutChunking: Pick<Set<string>, "has"> & { add(name: string): void };
+};
+
+export type OpeningDeps = SessionDeps & {
+  readonly wait: Pick<Wait, "isOver" | "isPutOff" | "hearken">;
 };
 
 /** The first address of the host that greets us as it should, or what the last one said. */
-/**
- * An attempt looks for somebody who answers for so long. Enough for two who take a connection and say
- * nothing (RFC 5321 §4.5.3.2.1: five minutes each) before one who does; more would let a few such
- * domains hold every connection for hours.
- */
-export const openingMs = 900_000;
-
-export async function openAt(host: Host, errand: Errand, deps: SessionDeps): Promise<Opening> {
+export async function openAt(host: Host, errand: Errand, deps: OpeningDeps): Promise<Opening> {
   const hop = hopOf(host, errand);
   const answer = await demandFor(hop, errand, deps);
   if (!answer.ok) {
     deps.hops.observed(hop, answer);
-    return { ...refusal("tls", answer.reply), remote: hop.host };
+    return { ...refusedByPolicy(answer.reply, errand), remote: hop.host };
   }
   let left = [...host.addresses];
   let last: Failed | undefined;
-  const startTick = deps.clock.tickMs();
-  while (left.length > 0 && deps.clock.tickMs() - startTick <= openingMs) {
+  while (left.length > 0 && !deps.wait.isOver) {
     const dead = new Set<string>();
     const dialled = await dial(left, host, { deps, dead, errand });
     if ("ok" in dialled) return last ?? dialled;
@@ -106,7 +107,7 @@ async function demandFor(hop: Hop, { care }: Errand, { hops }: SessionDeps): Pro
 }
 
 interface DialFor {
-  readonly deps: SessionDeps;
+  readonly deps: OpeningDeps;
   readonly dead: Set<string>;
   readonly errand: Errand;
 }
@@ -144,12 +145,12 @@ interface Answered {
 async function openOn(
   dialled: Dialled,
   { hop, answer, errand }: Answered,
-  deps: SessionDeps,
+  deps: OpeningDeps,
 ): Promise<Opening> {
   const at = { ...hop, address: dialled.address };
   const remote = remoteName({ name: hop.host, port: hop.port }, dialled.address);
   const first = await session(dialled.stream, answer.demand, errand, deps);
-  tell(at, answer, first, deps);
+  if (!deps.wait.isPutOff) tell(at, answer, first, deps);
   if (first.ok) return held(first.session, { hop, remote, demand: answer.demand });
   const mayBeClear =
     first.failure.phase === "tls" &&
@@ -157,7 +158,8 @@ async function openOn(
     answer.demand.implicit !== true &&
     errand.care !== "require" &&
     errand.connector.login === undefined;
-  if (!mayBeClear) return failed(first.failure, remote, errand);
+  const where = { remote, viaMx: hop.viaMx };
+  if (!mayBeClear || deps.wait.isPutOff) return failed(first.failure, where, errand);
   const again = await dial(
     [dialled.address],
     { ...noHost, name: hop.host, port: hop.port },
@@ -170,7 +172,7 @@ async function openOn(
   const second = await session(again.stream, demand, errand, deps);
   // The demand is kept as it was: the next message tries TLS again.
   if (second.ok) return held(second.session, { hop, remote, demand });
-  return failed(second.failure, remote, errand);
+  return failed(second.failure, where, errand);
 }
 
 const noHost: Omit<Host, "name" | "port"> = {
@@ -201,10 +203,11 @@ async function session(
   stream: Duplex,
   tls: TlsDemand,
   { connector }: Errand,
-  { streams, withoutChunking, clock, timeouts, heloName, secretsOf }: SessionDeps,
+  { streams, withoutChunking, clock, timeouts, heloName, secretsOf, wait }: OpeningDeps,
 ): Promise<SessionResult> {
   streams.add(stream);
   stream.once("close", () => streams.delete(stream));
+  wait.hearken(stream);
   const { login } = connector;
   let secrets: readonly string[] = [];
   try {
@@ -228,21 +231,41 @@ async function session(
   });
 }
 
-function failed(failure: Failure, remote: string, { connector }: Errand): Failed {
+function failed(
+  failure: Failure,
+  { remote, viaMx }: { readonly remote: string; readonly viaMx: boolean },
+  { connector, care }: Errand,
+): Failed {
   const { phase, answered, reply } = failure;
   const isTls = phase === "tls";
   const isDemanded = connector.tls.level === "required" || connector.tls.level === "pinned";
   const isDown = phase === "greeting" || phase === "hello" || (isTls && !isDemanded);
+  const isUnprovable = isTls && viaMx && care === "require" && isLasting(failure);
+  // A login that is refused, or TLS that fails, is ours to mend: no sender's mail comes back for it.
+  const told = phase === "login" || isTls ? asTemporary(reply) : reply;
   return {
     ...{ ok: false, phase, answered, remote, isDown },
-    // A login that is refused, or TLS that fails, is ours to mend: no sender's mail comes back for it.
-    reply: phase === "login" || isTls ? asTemporary(reply) : reply,
+    // RFC 8689 §4.2.1: 5.7.10, encryption needed.
+    reply: isUnprovable ? { ...reply, code: 550, status: "5.7.10" } : told,
     ...(answered && reply.code === 421 && { isCrowded: true }),
+    ...(isUnprovable && { isUnprovable }),
   };
 }
 
-function refusal(phase: Failure["phase"], reply: Failure["reply"]): Omit<Failed, "remote"> {
-  return { ok: false, phase, answered: false, isDown: false, reply: asTemporary(reply) };
+/** The server said or showed it; a handshake that broke off may be the network's fault. */
+function isLasting({ answered, reply, fault }: Failure): boolean {
+  if (fault !== undefined) return fault !== "validation-failure";
+  return answered && isPermanent(reply);
+}
+
+/** What the policies say before anybody is asked. */
+function refusedByPolicy(reply: Failure["reply"], { care }: Errand): Omit<Failed, "remote"> {
+  const isUnprovable = care === "require" && isPermanent(reply);
+  return {
+    ...{ ok: false, phase: "tls", answered: false, isDown: false },
+    reply: isUnprovable ? reply : asTemporary(reply),
+    ...(isUnprovable && { isUnprovable }),
+  };
 }
 
 function silence(text: string): Omit<Failed, "remote"> {
@@ -257,7 +280,8 @@ export function asTemporary(reply: Failure["reply"]): Failure["reply"] {
 
 function remoteName({ name, port }: Pick<Host, "name" | "port">, address: string): string {
   const host = name === address ? name : `${name} [${address}]`;
-  return port === 25 ? host : `${host}:${port}`;
+  if (port === 25) return host;
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** How long a session may wait for more to the same place. */

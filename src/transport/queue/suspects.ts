@@ -1,18 +1,21 @@
 /** Messages that were under way when the process died: tried alone, and set aside after three deaths. */
 
+import type { AgePlace } from "#contracts/store";
+import type { MessageId } from "#model/mailbox";
 import type { QueueItem } from "#model/queue";
 import type { Letter } from "./attempt.ts";
 import type { QueueEvents } from "./events.ts";
 import { maxCrashes } from "./flight.ts";
+import { lettersOf } from "./lanes.ts";
 import { domainOf } from "./planner.ts";
 import type { QueueDeps } from "./ports.ts";
 
-export type SuspectDeps = Pick<QueueDeps, "store" | "clock" | "flight"> & {
+export type SuspectDeps = Pick<QueueDeps, "store" | "clock" | "flight" | "parameters"> & {
   readonly events: QueueEvents;
 };
 
-/** Items of one message that are looked at. */
-const maxItems = 10_000;
+/** Items that are read at once. */
+const pageItems = 1000;
 
 export class Suspects {
   readonly #deps: SuspectDeps;
@@ -22,7 +25,7 @@ export class Suspects {
     this.#deps = deps;
   }
 
-  /** What is to be tried alone: those of one message to one domain together. */
+  /** What is to be tried alone: those of one message to one domain, as many as go together. */
   get letters(): readonly Letter[] {
     return this.#letters;
   }
@@ -32,17 +35,35 @@ export class Suspects {
   }
 
   async setAside(): Promise<void> {
-    const { store, clock, flight, events } = this.#deps;
+    const { store, clock, flight, events, parameters } = this.#deps;
     for (const [message, crashes] of flight?.crashes ?? []) {
-      const items = await store.list({ message, state: "waiting", limit: maxItems });
+      const items = await this.#itemsOf(message);
       if (crashes < maxCrashes) {
-        this.#letters.push(...Map.groupBy(items, domainOf).values());
+        for (const ofDomain of Map.groupBy(items, domainOf).values()) {
+          this.#letters.push(...lettersOf(ofDomain, parameters.recipientsPerMessage));
+        }
         continue;
       }
       const by = `the queue: set aside after ${crashes} crashes with it under way`;
       for (const { id } of items) await store.change(id, "hold", by, clock.nowMs());
       flight?.forget(message);
       events.setAside(message, crashes, items.length);
+    }
+  }
+
+  /** All that wait, however many. */
+  async #itemsOf(message: MessageId): Promise<readonly QueueItem[]> {
+    const items: QueueItem[] = [];
+    for (let after: AgePlace | undefined; ; after = items.at(-1)) {
+      const filter = {
+        message,
+        state: "waiting",
+        limit: pageItems,
+        ...(after && { after }),
+      } as const;
+      const page = await this.#deps.store.list(filter);
+      items.push(...page);
+      if (page.length < pageItems) return items;
     }
   }
 }

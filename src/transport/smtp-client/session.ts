@@ -42,6 +42,10 @@ export interface ClientSession {
   readonly limits: ServerLimits;
   /** False when the connection is of no more use, or the server takes no more messages over it. */
   readonly usable: boolean;
+  /** The server takes no more messages over this connection, and may over the next (RFC 9422). */
+  readonly isSpent: boolean;
+  /** The server did not answer in time. */
+  readonly hasTimedOut: boolean;
   /** The server offers CHUNKING and does not know BDAT: the next connection should do without. */
   readonly hasBrokenChunking: boolean;
   /**
@@ -93,8 +97,16 @@ class Session implements ClientSession {
   }
 
   get usable(): boolean {
+    return this.#wire.broken === undefined && !this.isSpent;
+  }
+
+  get isSpent(): boolean {
     const { messages = Number.POSITIVE_INFINITY } = this.limits;
-    return this.#wire.broken === undefined && this.#sent < messages;
+    return this.#wire.broken === undefined && this.#sent >= messages;
+  }
+
+  get hasTimedOut(): boolean {
+    return this.#wire.broken === "timeout";
   }
 
   get limits(): ServerLimits {
@@ -177,7 +189,9 @@ class Session implements ClientSession {
     if (tls.level === "none" || this.tls !== undefined) return undefined;
     const isRequired = tls.level === "required";
     if (!this.#offered.has("STARTTLS")) {
-      return isRequired ? { phase: "tls", answered: false, reply: ourRefusals.noTls } : undefined;
+      const fault = "starttls-not-supported";
+      if (!isRequired) return undefined;
+      return { phase: "tls", answered: false, reply: ourRefusals.noTls, fault };
     }
     this.#wire.write("STARTTLS\r\n");
     const reply = await this.#wire.reply(timeouts.tlsMs);
@@ -198,7 +212,8 @@ class Session implements ClientSession {
     if (!handshake.ok) {
       this.#wire.destroy();
       const text = `TLS: ${handshake.why} (${handshake.fault})`;
-      return { phase: "tls", answered: false, reply: { code: 421, status: "4.7.5", text } };
+      const reply = { code: 421, status: "4.7.5", text };
+      return { phase: "tls", answered: false, reply, fault: handshake.fault };
     }
     this.#wire.adopt(handshake.stream);
     this.tls = handshake.facts;

@@ -10,6 +10,7 @@ import { defaultsOf } from "#base/parameters";
 import { deliver, openSession, smtpClientParameters, timeoutsOf } from "#transport/smtp-client";
 import { mayRunPostfix, startPostfix } from "../../../tests/kit/postfix.ts";
 import { SmtpSink } from "../../../tests/kit/smtp-sink.ts";
+import { Talk } from "../../../tests/kit/talk.ts";
 
 const vectors = join(
   import.meta.dirname,
@@ -51,6 +52,9 @@ async function send(body: string, extensions: readonly string[], cut: number): P
   return sink;
 }
 
+/** Parameters of Postfix: whatever line end, nothing is refused for it. */
+const lenient = "smtpd_forbid_bare_newline = no\nsmtpd_forbid_unauth_pipelining = no\n";
+
 const bodies = [...known, ...generated];
 
 describe("deliver() keeps smuggled mail inside (S2)", () => {
@@ -75,8 +79,7 @@ describe("deliver() keeps smuggled mail inside (S2)", () => {
     timeout: 120_000,
   }, async () => {
     assert.deepEqual([known.length, generated.length], [9, 72]);
-    // As lenient as it can be: whatever line end, nothing is refused for it.
-    await using postfix = await startPostfix("peer.test", "smtpd_forbid_bare_newline = no\n");
+    await using postfix = await startPostfix("peer.test", lenient);
     const toPostfix = smuggled.replace("sink.test", "peer.test").replace("admin.test", "peer.test");
     for (const withoutChunking of [true, false]) {
       const opening = await openSession({
@@ -115,5 +118,31 @@ describe("deliver() keeps smuggled mail inside (S2)", () => {
     }
     assert.equal(arrived.length, 2 * bodies.length);
     assert.ok(arrived.every((one) => one.startsWith("Return-Path: <a@us.test>")));
+    // Had one of them got out as it was, the same server would have made two of it.
+    for (const [at, body] of ["\n.\n", "\n.\r\n", "\r\n.\n"].entries()) {
+      await sendRaw(postfix.port, `Subject: raw ${at}.\r\n\r\ntext${body}${toPostfix}`);
+    }
+    const splits = (): number =>
+      postfix.delivered().filter((one) => one.startsWith("Return-Path: <forged@peer.test>")).length;
+    for (let tries = 0; splits() < 3 && tries < 300; tries += 1) await pause(100);
+    assert.equal(splits(), 3);
+    for (const at of [0, 1, 2]) {
+      assert.doesNotMatch(await postfix.waitFor(`Subject: raw ${at}.`), /forged@peer\.test/);
+    }
   });
 });
+
+/** As a client that smuggles: the body goes out octet for octet. */
+async function sendRaw(port: number, content: string): Promise<void> {
+  using client = await Talk.open({ host: "127.0.0.1", port }, undefined, 30_000);
+  await client.reply();
+  for (const line of ["EHLO us.test", "MAIL FROM:<a@us.test>", "RCPT TO:<b@peer.test>", "DATA"]) {
+    assert.match(await client.ask(line), /^[23]\d\d/);
+  }
+  client.send(content);
+  assert.match(await client.reply(), /^250 /);
+  // What was smuggled is answered, too: MAIL, RCPT, DATA, and its own end.
+  for (const code of ["250", "250", "354", "250"]) {
+    assert.equal((await client.reply()).slice(0, 3), code);
+  }
+}

@@ -53,5 +53,6 @@ export function handshakeFault(error: Error & { code?: string }, minVersion: Tls
   if (/HANDSHAKE_FAILURE|NO_SHARED|NO_SUITABLE|INSUFFICIENT_SECURITY/.test(code)) {
     return ["validation-failure", "the server accepts none of our ciphers, groups or certificates"];
   }
-  return ["validation-failure", message.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200)];
+  const raw = message.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200);
+  return ["validation-failure", `the TLS handshake broke off: ${raw}`];
 }

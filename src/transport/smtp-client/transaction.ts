@@ -9,6 +9,7 @@ import { formatMail, formatRecipient, isSafePath } from "./commands.ts";
 import { peekHeader } from "./header-peek.ts";
 import type { Timeouts } from "./parameters.ts";
 import { faultReply, ourRefusals, tidyReply, unexpectedReply } from "./replies.ts";
+import type { TlsFault } from "./tls-faults.ts";
 import { Transparency } from "./transparency.ts";
 import type { Wire } from "./wire.ts";
 
@@ -20,6 +21,8 @@ export interface Failure {
   /** The reply is the server's; otherwise it is ours, because nothing readable came. */
   readonly answered: boolean;
   readonly reply: Reply;
+  /** What was wrong with TLS, where that is known. */
+  readonly fault?: TlsFault;
 }
 
 export interface OutgoingMail {
@@ -32,6 +35,8 @@ export interface RecipientOutcome extends Failure {
   readonly path: string;
   /** The server took responsibility for this recipient. */
   readonly delivered: boolean;
+  /** Not asked for, as the server takes no more in one transaction: a next one may (RFC 9422). */
+  readonly isLeftOver?: boolean;
 }
 
 /** One outcome for each recipient, in their order. */
@@ -57,6 +62,7 @@ export class Transaction {
   readonly #offered: Extensions;
   #mail: OutgoingMail;
   readonly #outcomes: (Failure | undefined)[];
+  readonly #leftOver = new Set<number>();
   /** MAIL was accepted and nothing has ended the transaction since. */
   isOpen = false;
   /** The server offers CHUNKING and does not know BDAT. */
@@ -81,7 +87,9 @@ export class Transaction {
     return this.#mail.envelope.recipients.map(({ path }, index) => {
       const outcome = this.#outcomes[index];
       if (outcome === undefined) throw new Error("a recipient without an outcome");
-      return { path, ...outcome, delivered: outcome.phase === "end" && isPositive(outcome.reply) };
+      const delivered = outcome.phase === "end" && isPositive(outcome.reply);
+      const isLeftOver = this.#leftOver.has(index);
+      return { path, ...outcome, delivered, ...(isLeftOver && { isLeftOver }) };
     });
   }
 
@@ -130,6 +138,7 @@ export class Transaction {
         asked += 1;
         return formatRecipient(recipient, this.#offered);
       }
+      if (isSafe) this.#leftOver.add(index);
       const reply = isSafe ? tooManyRecipients(limit) : ourRefusals.path;
       this.#outcomes[index] = { phase: "recipient", answered: false, reply };
       return undefined;
