@@ -46,6 +46,12 @@ export type ListenTarget =
   | { readonly host: string; readonly port: number; readonly backlog: number }
   | { readonly fd: number; readonly backlog: number };
 
+/** @param code of the system; undefined: nothing came in time */
+function silenceOf({ host, port }: Endpoint, code: string | undefined): string {
+  if (code === "ECONNREFUSED") return `nobody listens at ${host}:${port}`;
+  return `${host}:${port} does not answer${code === undefined ? "" : ` (${code})`}`;
+}
+
 export const systemNet: Net = {
   dial(to, timeoutMs, from) {
     return new Promise((resolve, reject) => {
@@ -55,9 +61,7 @@ export const systemNet: Net = {
         socket.destroy();
         const { code } = (error ?? {}) as { code?: string };
         const isNotOurs = from !== undefined && (code === "EADDRNOTAVAIL" || code === "EINVAL");
-        const why = isNotOurs
-          ? `this machine has no address ${from}`
-          : `no connection to ${to.host}:${to.port}`;
+        const why = isNotOurs ? `this machine has no address ${from}` : silenceOf(to, code);
         reject(new Unavailable(why, { cause: error }));
       };
       socket.setTimeout(timeoutMs, () => fail());

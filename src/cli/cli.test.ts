@@ -52,6 +52,26 @@ describe("postern on what is not there", () => {
     });
   }
 
+  test("sendmail -bp names what sendmail has: POSTERN_DATA, and no option of other commands", async () => {
+    const no = join(base, "no");
+    for (const before of [
+      ["--data", no],
+      [`--data=${no}`, "--json"],
+    ]) {
+      const { code, stderr } = await postern(...before, "sendmail", "-bp");
+      assert.equal(code, 66, stderr);
+      assert.equal(
+        stderr,
+        `sendmail: ${no}: there is no installation: POSTERN_DATA names its folder\n`,
+      );
+    }
+    assert.match((await postern("--data", no, "sendmail", "-v", "-q")).stderr, /^$/);
+    assert.match(
+      (await postern("--data", no, "sendmail", "-y")).stderr,
+      /^sendmail: unknown option -y/,
+    );
+  });
+
   test("config describe --json is JSON", async () => {
     const { stdout } = await postern("config", "describe", "--json");
     assert.equal((JSON.parse(stdout) as { title: string }).title, "postern.toml");

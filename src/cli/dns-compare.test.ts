@@ -53,6 +53,15 @@ const statusOf = async (zone: Zone, type: string, name: string) => {
 };
 
 describe("wantedRecords()", () => {
+  test("a gateway leads mail programs nowhere: the mailboxes are on the server inside", () => {
+    const rows = wantedRecords({ ...setup, isGateway: true });
+    assert.deepEqual(
+      rows.filter(({ type, name }) => type === "SRV" || name.startsWith("auto")),
+      [],
+    );
+    assert.equal(rows.length, wanted.length - 5);
+  });
+
   test("the sender policy names a smart host when there is one", () => {
     const rows = wantedRecords({ ...setup, smartHost: "out.provider.example" });
     assert.ok(rows.some(({ value }) => value === "v=spf1 mx a:out.provider.example ~all"));

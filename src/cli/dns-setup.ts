@@ -32,8 +32,12 @@ export async function mailSetup(command: Command, given: string): Promise<MailSe
   const aliases = await client.get<{ address: string }[]>("/aliases");
   const taken = new Set([...accounts, ...aliases].map(({ address }) => address.toLowerCase()));
   const config = configOf(command);
+  const isGateway =
+    Object.values(config.gateway).some(({ domains }) => domains.includes(domain)) &&
+    !accounts.some(({ address }) => address.toLowerCase().endsWith(`@${domain}`));
   return {
     domain,
+    isGateway,
     hostname,
     dkim,
     reports: reportsOf(config.reports.address, status.domain, taken),

@@ -18,6 +18,8 @@ export interface MailSetup {
   readonly hostname: string;
   /** Name that IMAP and submission show in their certificate; absent: the same. */
   readonly clientHost?: string;
+  /** People have their mailboxes on a server inside, which their mail programs ask. */
+  readonly isGateway?: boolean;
   /** Public address of that server, when the configuration tells it. */
   readonly address?: string;
   readonly dkim: readonly DkimKeyRecord[];
@@ -191,7 +193,8 @@ function tlsRows({ domain, hostname, reports, stsPolicy, certificate }: MailSetu
 }
 
 /** RFC 6186, RFC 8314 §5.1, RFC 8620 §2.2; and what Thunderbird and Outlook ask for. */
-function clientRows({ domain, hostname, clientHost, ports }: MailSetup): Row[] {
+function clientRows({ domain, hostname, clientHost, ports, isGateway }: MailSetup): Row[] {
+  if (isGateway === true) return [];
   const service = (name: string, port: number, why: string, host = clientHost): Row => ({
     type: "SRV",
     fullName: `${name}.${domain}`,

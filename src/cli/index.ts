@@ -18,7 +18,7 @@ import { addPkiCommands } from "./commands/pki.ts";
 import { addPlanCommands } from "./commands/plan.ts";
 import { addReportCommands } from "./commands/reports.ts";
 import { addRetentionCommands } from "./commands/retention.ts";
-import { addSendmailCommand, runSendmail } from "./commands/sendmail.ts";
+import { addSendmailCommand, runSendmail, sendmailWords } from "./commands/sendmail.ts";
 import { addSpfCommands } from "./commands/spf.ts";
 import { addStoreCommands } from "./commands/store.ts";
 import { addUnitsCommand } from "./commands/units.ts";
@@ -43,7 +43,8 @@ Exit codes: 0 ok, 1 failed, 2 findings, 64 usage, 66 cannot open, 69 service dow
 
 /** Runs one command line; resolves with the exit code. */
 export async function runCommandLine(argv: readonly string[], facts: UpFacts): Promise<number> {
-  if (argv[0] === "sendmail") return runSendmail(argv.slice(1));
+  const sendmail = sendmailWords(argv);
+  if (sendmail !== undefined) return runSendmail(sendmail.words, sendmail.data);
   const program = commandTable(facts);
   try {
     if (argv.length === 0) {

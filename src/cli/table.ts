@@ -1,13 +1,13 @@
 /** Plain tables for people; scripts use --json. */
 
-/**
- * Columns as wide as their widest cell, two spaces apart, no trailing blanks. Strangers write into
- * cells: nothing that moves a terminal's cursor gets through.
- */
+/** Strangers write into cells: nothing that moves a terminal's cursor gets through. */
+export function plain(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, " ");
+}
+
+/** Columns as wide as their widest cell, two spaces apart, no trailing blanks. */
 export function textTable(given: readonly (readonly string[])[]): string {
-  const rows = given.map((row) =>
-    row.map((cell) => cell.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, " ")),
-  );
+  const rows = given.map((row) => row.map(plain));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {

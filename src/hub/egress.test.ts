@@ -45,6 +45,19 @@ describe("resolverThroughEdge() trusts no answer of the edge", () => {
 describe("an edge that does not answer", () => {
   const to = { host: "192.0.2.1", port: 25 };
 
+  test("or refuses is told with the place, once", async () => {
+    for (const [refused, said] of [
+      ["nobody listens at 192.0.2.1:25", "nobody listens at 192.0.2.1:25"],
+      ["too many connections", "192.0.2.1:25: too many connections"],
+    ]) {
+      const [hub, edge] = linkPair();
+      edge.onStream((stream) => stream.answer({ refused }));
+      await assert.rejects(dialThroughEdge(hub, to, 30_000, systemClock), { message: said });
+      hub.close("done");
+      edge.close("done");
+    }
+  });
+
   test("holds neither a dial nor a look-up for ever", async () => {
     const clock = fakeClock();
     const [hub, edge] = linkPair();

@@ -50,7 +50,8 @@ export async function dialThroughEdge(
   if (typeof answer?.address === "string") return duplex;
   duplex.destroy();
   const why = typeof answer?.refused === "string" ? answer.refused : "refused by the edge";
-  throw new Unavailable(`${host}:${port}: ${why}`);
+  const at = `${host}:${port}`;
+  throw new Unavailable(why.includes(at) ? why : `${at}: ${why}`);
 }
 
 /** The edge's resolver, asked over the link; no link is "failed", like any DNS that does not answer. */

@@ -150,7 +150,7 @@ describe("connectors towards real servers", { skip }, () => {
     const list = await installation.cli("connector", "list");
     assert.match(
       list.stdout,
-      /partner +out +partner\.example \.partner\.example +tls required +us: 0 days old/,
+      /^partner +out +tls required.*\n +to partner\.example \.partner\.example\n +login us: 0 days old/m,
     );
     const { health } = await shown("partner");
     assert.ok(health?.some(({ succeededAtMs }) => succeededAtMs !== undefined));

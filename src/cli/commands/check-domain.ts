@@ -37,28 +37,48 @@ export function addCheckDomain(check: Command): void {
     .addHelpText("after", examples)
     .action(async (name: string, options: Options, command: Command) => {
       const domain = domainArgument(name);
-      const selectors = options.selector ?? (await ourSelectors(domain, dataOf(command)));
+      const ours = await ourKeys(domain, dataOf(command));
+      const selectors = options.selector ?? ours.selectors;
       const wrong = selectors.find((one) => dnsName(`${one}.${domain}`) === null);
       if (wrong !== undefined) {
         throw new ExitError(exitCodes.usage, `--selector "${wrong}" is not a name`);
       }
       const seen = await checkDomain(domain, selectors, resolverOf(options.dns, command));
-      const findings = [...seen, ...(await sendingFindings(domain, dataOf(command)))];
-      output(command, { domain, findings }, () => findingsText(domain, findings));
+      const sending = await sendingFindings(domain, dataOf(command));
+      const findings = [...(ours.isStranger ? forItsOwner(seen) : seen), ...sending];
+      output(command, { domain, findings }, () => findingsText(domain, findings, ours.isStranger));
       process.exitCode = codeOf(findings);
     });
 }
 
-/** None when nothing runs here, or the domain is not ours. */
-async function ourSelectors(domain: string, data: string): Promise<string[]> {
+interface OurKeys {
+  /** What runs here knows that the domain is not its own. */
+  readonly isStranger: boolean;
+  readonly selectors: readonly string[];
+}
+
+/** Where nothing runs the domain may become ours: its advice is worth having. */
+async function ourKeys(domain: string, data: string): Promise<OurKeys> {
+  const client = adminClient(data);
   try {
+    const domains = await client.get<{ name: string }[]>("/domains");
+    if (!domains.some(({ name }) => name === domain)) return { isStranger: true, selectors: [] };
     const path = `/domains/${encodeURIComponent(domain)}/dkim`;
-    const keys = await adminClient(data).get<{ selector: string }[]>(path);
-    return keys.map(({ selector }) => selector);
+    const keys = await client.get<{ selector: string }[]>(path);
+    return { isStranger: false, selectors: keys.map(({ selector }) => selector) };
   } catch (error) {
-    if (error instanceof ExitError) return [];
+    if (error instanceof ExitError) return { isStranger: false, selectors: [] };
     throw error;
   }
+}
+
+/** Our commands make records for domains of ours alone. */
+export function forItsOwner(findings: readonly DomainFinding[]): DomainFinding[] {
+  return findings.map(({ advice, ...finding }) =>
+    advice === undefined || /postern (?:dns show|spf wizard)/.test(advice)
+      ? finding
+      : { ...finding, advice },
+  );
 }
 
 /** As the hub here sees it: policies that it holds count too. */
@@ -102,7 +122,11 @@ function codeOf(findings: readonly DomainFinding[]): number {
 
 const marks = { ok: "ok", note: "note", warn: "warn", bad: "BAD", unknown: "?" } as const;
 
-function findingsText(domain: string, findings: readonly DomainFinding[]): string {
+export function findingsText(
+  domain: string,
+  findings: readonly DomainFinding[],
+  isStranger: boolean,
+): string {
   const lines = findings.flatMap(({ area, level, text, advice }) => {
     const head = `${marks[level].padEnd(5)}  ${area.padEnd(9)}  `;
     const rest = " ".repeat(head.length);
@@ -114,5 +138,6 @@ function findingsText(domain: string, findings: readonly DomainFinding[]): strin
     return count === 0 ? [] : [`${count} ${level}`];
   });
   const sum = counts.length === 0 ? "Nothing is wrong." : `${counts.join(", ")}.`;
-  return [`What the world sees of ${domain}:`, "", ...lines, "", sum].join("\n");
+  const whose = isStranger ? ", which is not ours: what is to do is for its owner" : "";
+  return [`What the world sees of ${domain}${whose}:`, "", ...lines, "", sum].join("\n");
 }

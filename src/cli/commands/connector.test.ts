@@ -32,7 +32,8 @@ describe("listText()", () => {
   ] as const;
   for (const [one, expected] of cases) {
     test(`CAP-45 says "${expected}"`, () => {
-      assert.equal(row({ secrets: [one] }), `provider  out  *  tls required  us: ${expected}`);
+      const expectedRow = `provider  out  tls required\n    to *\n    login us: ${expected}`;
+      assert.equal(row({ secrets: [one] }), expectedRow);
     });
   }
 
@@ -40,11 +41,21 @@ describe("listText()", () => {
     assert.match(row({ fault: "f: no secret there" }), /us: f: no secret there$/);
     const remote = "mx.example [192.0.2.1]";
     const health = [{ remote, succeededAtMs: 1, failedAtMs: nowMs, failure: "451 4.7.0 no" }];
-    assert.match(
-      row({}, { health }),
-      /failed 2026-11-22 00:00:00Z mx\.example .*: 451 4\.7\.0 no$/,
-    );
-    assert.match(row({}, { opensAtMs: nowMs }), /closed until 2026-11-22 00:00:00Z$/);
+    const told = row({}, { health });
+    assert.match(told, /failed 2026-11-22 00:00:00Z mx\.example \[192\.0\.2\.1\]$/m);
+    assert.match(told, /^ {4}said 451 4\.7\.0 no$/m);
+    assert.match(row({}, { opensAtMs: nowMs }), /closed until 2026-11-22 00:00:00Z$/m);
+  });
+
+  test("CAP-42 no line is wider than a terminal, however much there is to say", () => {
+    const failure = "451 4.7.0 no\u001b[2J and here is why ".repeat(10);
+    const health = [{ remote: "mx1.provider.example [192.0.2.1]", failedAtMs: nowMs, failure }];
+    const spaces = Array.from({ length: 40 }, (_, at) => `partner${at}.example`);
+    const secrets = [secret, { ...secret, openToAll: true }];
+    const told = row({ secrets }, { spaces, health });
+    for (const line of told.split("\n")) assert.ok(line.length <= 100, line);
+    assert.ok(told.includes("partner39.example"));
+    assert.ok(!told.includes("\u001b"));
   });
 
   test("shows a partner by the door, its networks and its domains", () => {
@@ -61,7 +72,7 @@ describe("listText()", () => {
       ],
       nowMs,
     );
-    const expected = "partner  in (edge)  192.0.2.0/24 partner.example  tls required  no login";
+    const expected = "partner  in (edge)  tls required\n    from 192.0.2.0/24 partner.example";
     assert.equal(text, expected);
   });
 });

@@ -1,9 +1,10 @@
 /** `postern connector`: the ways that mail goes out and comes in, their logins, and whether they work. */
 
 import type { Command } from "commander";
+import { wrapText } from "#identity/spf-advice";
 import { type AdminClient, adminClient } from "../admin-client.ts";
 import { exitCodes } from "../exit.ts";
-import { localTime, textTable } from "../table.ts";
+import { localTime, plain, textTable } from "../table.ts";
 import { dataOf, output } from "./shared.ts";
 
 const examples = `
@@ -39,12 +40,14 @@ interface Connector {
     readonly fault?: string;
   };
   readonly opensAtMs?: number;
-  readonly health?: readonly {
-    readonly remote: string;
-    readonly succeededAtMs?: number;
-    readonly failedAtMs?: number;
-    readonly failure?: string;
-  }[];
+  readonly health?: readonly HostHealth[];
+}
+
+interface HostHealth {
+  readonly remote: string;
+  readonly succeededAtMs?: number;
+  readonly failedAtMs?: number;
+  readonly failure?: string;
 }
 
 interface Probe {
@@ -113,20 +116,31 @@ function pathOf(name: string): string {
   return `/connectors/${encodeURIComponent(name)}`;
 }
 
+/** A line of the same columns for each, and below it, wrapped, what may be long. */
 export function listText(all: readonly Connector[], nowMs: number): string {
-  const rows = all.map((one) => [
-    one.name,
-    one.direction === "outbound" ? "out" : `in (${one.door ?? ""})`,
-    (one.spaces ?? [...(one.networks ?? []), ...(one.senderDomains ?? [])]).join(" "),
-    `tls ${one.tls.level}`,
-    loginText(one, nowMs),
-    one.builtIn === true ? "built in" : healthText(one),
-  ]);
-  return textTable(rows);
+  const heads = textTable(
+    all.map((one) => [
+      one.name,
+      one.direction === "outbound" ? "out" : `in (${one.door ?? ""})`,
+      `tls ${one.tls.level}`,
+      one.builtIn === true ? "built in" : healthText(one),
+    ]),
+  ).split("\n");
+  const blocks = all.map((one, at) => [heads[at] ?? "", ...detailLines(one, nowMs)]);
+  return blocks.flat().join("\n");
 }
 
-function loginText({ login }: Connector, nowMs: number): string {
-  if (login === undefined) return "no login";
+function detailLines(one: Connector, nowMs: number): string[] {
+  const whom = one.spaces ?? [...(one.networks ?? []), ...(one.senderDomains ?? [])];
+  const [last] = one.health ?? [];
+  return [
+    ...(whom.length === 0 ? [] : [`${one.spaces === undefined ? "from" : "to"} ${whom.join(" ")}`]),
+    ...(one.login === undefined ? [] : [`login ${loginText(one.login, nowMs)}`]),
+    ...(last === undefined || !isFailed(last) ? [] : [`said ${last.failure ?? ""}`]),
+  ].flatMap((line) => wrapText(plain(line), "    ", "      "));
+}
+
+function loginText(login: NonNullable<Connector["login"]>, nowMs: number): string {
   if (login.fault !== undefined) return `${login.user}: ${login.fault}`;
   const secrets = login.secrets.map((secret) => secretText(secret, nowMs));
   return `${login.user}: ${secrets.join("; ")}`;
@@ -153,11 +167,13 @@ function healthText({ opensAtMs, health = [] }: Connector): string {
   if (opensAtMs !== undefined) return `closed until ${localTime(opensAtMs)}`;
   const [last] = health;
   if (last === undefined) return "";
-  const failedAtMs = last.failedAtMs ?? Number.NEGATIVE_INFINITY;
-  const succeededAtMs = last.succeededAtMs ?? Number.NEGATIVE_INFINITY;
-  return failedAtMs > succeededAtMs
-    ? `failed ${localTime(failedAtMs)} ${last.remote}: ${last.failure ?? ""}`
-    : `worked ${localTime(succeededAtMs)} ${last.remote}`;
+  return isFailed(last)
+    ? `failed ${localTime(last.failedAtMs ?? 0)} ${last.remote}`
+    : `worked ${localTime(last.succeededAtMs ?? 0)} ${last.remote}`;
+}
+
+function isFailed({ failedAtMs, succeededAtMs }: HostHealth): boolean {
+  return (failedAtMs ?? Number.NEGATIVE_INFINITY) > (succeededAtMs ?? Number.NEGATIVE_INFINITY);
 }
 
 export function showText(connector: Connector): string {

@@ -27,6 +27,7 @@ interface Told {
   readonly recipients: string;
   readonly answer: "known" | "unknown" | "later";
   readonly trouble: string;
+  readonly here?: "account" | "alias";
 }
 
 export function addGatewayCommands(program: Command): void {
@@ -56,20 +57,26 @@ function clientOf(command: Command): AdminClient {
   return adminClient(dataOf(command));
 }
 
-function listText(all: readonly GatewayState[]): string {
+export function listText(all: readonly GatewayState[]): string {
   if (all.length === 0) return "no gateway: write [gateway.NAME] into postern.toml";
   return textTable(
     all.map((one) => [one.name, one.domains.join(" "), one.recipients, healthText(one)]),
   );
 }
 
-function healthText({ trouble, takesAny }: GatewayState): string {
+function healthText({ recipients, trouble, takesAny }: GatewayState): string {
+  if (trouble !== "" && recipients === "list")
+    return `goes by what the list said before: ${trouble}`;
   if (trouble !== "") return `cannot be asked: ${trouble}`;
   if (takesAny.length === 0) return "no trouble seen";
   return `takes any address of ${takesAny.join(" ")}: use recipients list or ldap`;
 }
 
-function toldText(address: string, { gateway, recipients, answer, trouble }: Told): string {
+export function toldText(address: string, told: Told): string {
+  const { gateway, recipients, answer, trouble, here } = told;
+  if (here !== undefined) {
+    return `${address}: known (an ${here} here, which goes before gateway ${gateway})`;
+  }
   const by = `gateway ${gateway}, recipients ${recipients}`;
   if (answer === "later") return `${address}: cannot be found out now: ${trouble} (${by})`;
   return `${address}: ${answer} (${by})`;

@@ -24,15 +24,41 @@ export function addSendmailCommand(program: Command): void {
     .description("hand in a message from standard input, as programs of the machine do");
 }
 
-/** @param words what stands behind the name of the program */
-export async function runSendmail(words: readonly string[]): Promise<number> {
+/**
+ * What stands behind "sendmail", where that is the command: only the options of every command may
+ * stand before it, and only the folder means anything here.
+ */
+export function sendmailWords(
+  argv: readonly string[],
+): { readonly words: readonly string[]; readonly data?: string } | undefined {
+  let data: string | undefined;
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? "";
+    if (word === "sendmail") return { words: argv.slice(at + 1), ...(data && { data }) };
+    const [, name, own] = /^--(data|config|json)(?:=(.*))?$/.exec(word) ?? [];
+    if (name === undefined) return undefined;
+    if (name === "json") continue;
+    if (own === undefined) at += 1;
+    if (name === "data") data = own ?? argv[at];
+  }
+  return undefined;
+}
+
+/**
+ * @param words what stands behind the name of the program
+ * @param data folder of the installation, for operators; POSTERN_DATA names it, too
+ */
+export async function runSendmail(
+  words: readonly string[],
+  data: string = process.env["POSTERN_DATA"] ?? "data",
+): Promise<number> {
   try {
     const options = parseSendmail(words);
     switch (options.mode) {
       case "nothing":
         return exitCodes.ok;
       case "list":
-        return await listQueue();
+        return await listQueue(resolve(data));
       case "smtp":
         return await speakSmtp();
       case "deliver":
@@ -130,10 +156,15 @@ async function speakSmtp(): Promise<number> {
   return exitCodes.ok;
 }
 
+const whyNoQueue: Readonly<Record<number, string>> = {
+  [exitCodes.cannotOpen]: "there is no installation: POSTERN_DATA names its folder",
+  [exitCodes.serviceDown]: "nothing runs there; POSTERN_DATA names another folder",
+  [exitCodes.notPermitted]: "only who may administer sees what waits",
+};
+
 /** -bp: for operators, whose right the admin socket asks for. */
-async function listQueue(): Promise<number> {
-  const client = adminClient(resolve(process.env["POSTERN_DATA"] ?? "data"));
-  const { items } = await client.get<{ items: QueueItem[] }>("/queue?limit=1000&state=waiting");
+async function listQueue(data: string): Promise<number> {
+  const { items } = await waitingIn(data);
   if (items.length === 0) print("Mail queue is empty");
   for (const { id, sizeBytes, queuedAtMs, reversePath, recipient, last } of items) {
     const why = last === undefined ? "" : `\n  (${[last.reply.text].flat().join(" ")})`;
@@ -141,4 +172,14 @@ async function listQueue(): Promise<number> {
     print(`${id} ${sizeBytes} ${new Date(queuedAtMs).toISOString()} ${from}${why}\n  ${recipient}`);
   }
   return exitCodes.ok;
+}
+
+/** @throws ExitError in words for who knows sendmail, and no command of ours */
+async function waitingIn(data: string): Promise<{ readonly items: readonly QueueItem[] }> {
+  try {
+    return await adminClient(data).get("/queue?limit=1000&state=waiting");
+  } catch (error) {
+    const why = error instanceof ExitError ? whyNoQueue[error.code] : undefined;
+    throw why === undefined ? error : new ExitError(exitCodeOf(error), `${data}: ${why}`);
+  }
 }

@@ -77,6 +77,13 @@ test("a port that is taken is told in words, with what to do, and nothing else i
   );
 });
 
+test("a port below 1024 is told with what opens it, root or not", async () => {
+  assert.equal(
+    await toldOf("Error: listen EACCES: permission denied 203.0.113.10:25\n    at Server"),
+    "edge-smtp cannot start: 203.0.113.10:25: ports below 1024 need sysctl -w net.ipv4.ip_unprivileged_port_start=25, or the units (docs/deployment.md)",
+  );
+});
+
 test("a socket whose folder is not there is not told as a port", async () => {
   assert.equal(
     await toldOf("Error: listen EACCES: permission denied /gone/sendmail.sock\n    at Server"),

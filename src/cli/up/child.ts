@@ -153,8 +153,13 @@ function inWords(why: string): string {
   if (code === "EACCES" && at?.startsWith("/")) {
     return `${at}: its folder is not there, or this user may not write there`;
   }
-  if (code === "EACCES") return `${at}: ports below 1024 are for root and for services`;
+  if (code === "EACCES") return `${at}: ${lowPort(at?.split(":").at(-1) ?? "")}`;
   return why.replace(/^Misconfigured: /, "");
+}
+
+/** The edge has no privilege, whoever starts it. */
+function lowPort(port: string): string {
+  return `ports below 1024 need sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, or the units (docs/deployment.md)`;
 }
 
 /** A log beyond this starts anew; the one before is kept. */

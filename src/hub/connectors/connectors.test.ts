@@ -109,6 +109,34 @@ describe("connectorFacts()", () => {
     assert.doesNotMatch(text, /BEGIN/);
   });
 
+  test("CAP-42 blames no connector for servers of the recipients' domains", () => {
+    const health = connectorHealth();
+    const failed = (connector: string, remote: string, atMs: number): void => {
+      const reply = { code: 451, text: "no" };
+      const attempt = { remote, atMs, durationMs: 1, outcome: "deferred", reply } as const;
+      health.attempted(connector, attempt);
+    };
+    const hosts = ["smtp.provider.example:587", "192.0.2.9"];
+    const outbounds = [
+      outbound("provider", { hosts, spaces: ["*"], whenDown: "direct" }),
+      outbound("by-mx", { spaces: ["*"], cost: 5 }),
+      outbound("partner", {}),
+    ];
+    failed("provider", "smtp.provider.example [192.0.2.8]:587", 1);
+    failed("provider", "192.0.2.9", 2);
+    for (let at = 3; at < 100; at += 1)
+      failed("provider", `mx${at}.elsewhere.example [192.0.2.1]`, at);
+    failed("by-mx", "gone.example", 200);
+    failed("partner", "mx.partner.example [192.0.2.2]", 201);
+    const facts = connectorFacts({ outbound: outbounds, inbound: [], health }, nowMs);
+    const remotes = facts.map((one) => "health" in one && one.health.map(({ remote }) => remote));
+    assert.deepEqual(remotes, [
+      ["192.0.2.9", "smtp.provider.example [192.0.2.8]:587"],
+      [],
+      ["mx.partner.example [192.0.2.2]"],
+    ]);
+  });
+
   test("CAP-42 leaves the built-in connector out where another takes all", () => {
     const all = outbound("all", { spaces: ["*"] });
     const facts = connectorFacts(
@@ -129,7 +157,7 @@ describe("connectorHealth()", () => {
     ...some,
   });
 
-  test("remembers the last success and failure of each host, and no more than 16 hosts", () => {
+  test("remembers the last success and failure of each host, and no more than 256 hosts", () => {
     const health = connectorHealth();
     health.attempted("a", attempt("one", 1));
     const reply = { code: 451, status: "4.4.3", text: ["try", "later"] };
@@ -141,7 +169,7 @@ describe("connectorHealth()", () => {
     ]);
     for (let count = 0; count < 1_000; count += 1)
       health.attempted("b", attempt(`h${count}`, count));
-    assert.equal(health.of("b").length, 16);
+    assert.equal(health.of("b").length, 256);
     assert.equal(health.of("b")[0]?.remote, "h999");
     assert.deepEqual(health.of("nobody"), []);
   });
@@ -256,16 +284,25 @@ describe("probe()", () => {
     assert.equal(other.hosts[0]?.ok, false);
   });
 
-  test("CAP-45 says that there is no secret before it connects", async () => {
-    const login = {
+  test("CAP-45 a secret that is missing hides no fault that comes before the login", async () => {
+    const login = connector({
       hosts: ["h"],
       auth: "scram",
       user: "us",
       secretFiles: [join(folder, "absent")],
+    });
+    const tried = async (port: number): Promise<readonly unknown[]> => {
+      const { hosts } = await probe(ports([], port), login, "partner.example");
+      return [hosts[0]?.ok, hosts[0]?.phase, hosts[0]?.reply];
     };
-    const result = await probe(ports([], 1), connector(login), "partner.example");
-    assert.equal(result.hosts[0]?.phase, "login");
-    assert.match(result.hosts[0]?.reply ?? "", /absent: no secret there/);
+    const sound = await host({ tls: certificate });
+    assert.deepEqual(await tried(sound), [
+      false,
+      "login",
+      `${join(folder, "absent")}: no secret there`,
+    ]);
+    const wrong = await host({ tls: selfSigned("other.example") });
+    assert.deepEqual((await tried(wrong)).slice(0, 2), [false, "tls"]);
   });
 
   test("says why no host was found, and that nobody answers", async () => {

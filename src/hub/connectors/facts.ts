@@ -1,6 +1,7 @@
 /** What administrators see of a connector: everything but secrets and keys. */
 
 import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { Misconfigured } from "#base/errors";
 import type { InboundConnector, OutboundConnector } from "#model/connector";
 import {
@@ -109,8 +110,32 @@ function outboundFacts(
     schedule: schedule.map(formatWindow),
     ...(!isOpenNow(connector, nowMs) && { opensAtMs: nextOpenAtMs(connector, nowMs) }),
     pace: { connections, messagesPerSession, messagesPerMinute },
-    health: health.of(name),
+    health: ownHealth(connector, health.of(name)),
   };
+}
+
+/** Ours: more than anybody reads about. */
+const maxHealth = 16;
+
+/**
+ * Of the servers that the connector is for: its hosts, or those that MX records name for its domains.
+ * What servers of all the world do says nothing about it, nor, while it is down, what they do directly.
+ */
+function ownHealth(
+  { hosts, spaces }: Pick<OutboundConnector, "hosts" | "spaces">,
+  seen: readonly HostHealth[],
+): readonly HostHealth[] {
+  const isForAll = spaces.some(({ kind }) => kind === "any");
+  if (hosts.length === 0) return isForAll ? [] : seen.slice(0, maxHealth);
+  const own = new Set(hosts.map(({ host }) => host));
+  return seen.filter(({ remote }) => own.has(hostOf(remote))).slice(0, maxHealth);
+}
+
+/** Host of "mx.example [192.0.2.1]:587", "192.0.2.1:24", "[2001:db8::1]:24" or "2001:db8::1". */
+function hostOf(remote: string): string {
+  const [name = ""] = remote.split(" ");
+  if (name.startsWith("[")) return name.slice(1).split("]")[0] ?? "";
+  return isIP(name) === 0 ? (name.split(":")[0] ?? "") : name;
 }
 
 /** Certificates by what identifies them; never a key. */

@@ -142,7 +142,11 @@ async function tryHost(ports: ProbePorts, asked: Asked, host: ProbeHost): Promis
   }
 }
 
-/** Secrets are read first: without them there is nothing to connect for. */
+/**
+ * Without secrets the host is asked for all that comes before the login: it may have faults of its own.
+ *
+ * @throws Misconfigured when only the secrets are missing
+ */
 async function openThere(
   ports: ProbePorts,
   connector: OutboundConnector,
@@ -150,16 +154,28 @@ async function openThere(
   tls: TlsDemand,
 ): Promise<SessionOutcome> {
   const { login, heloName, protocol } = connector;
-  const secrets = login && readSecrets(login).map(({ secret }) => secret);
-  return openSession({
+  const secrets = login && secretsOf(login);
+  const outcome = await openSession({
     stream: await dialOneOf(ports, connector, host),
     heloName: heloName ?? ports.heloName,
     tls,
     protocol,
-    ...(login && secrets && { login: { ...login, secrets } }),
+    ...(login && Array.isArray(secrets) && { login: { ...login, secrets } }),
     timeouts: ports.timeouts,
     clock: ports.clock,
   });
+  if (!(secrets instanceof Misconfigured) || !outcome.ok) return outcome;
+  await outcome.session.quit();
+  throw secrets;
+}
+
+function secretsOf(login: NonNullable<OutboundConnector["login"]>): string[] | Misconfigured {
+  try {
+    return readSecrets(login).map(({ secret }) => secret);
+  } catch (error) {
+    if (error instanceof Misconfigured) return error;
+    throw error;
+  }
 }
 
 /** @throws Unavailable, of the last address */

@@ -104,7 +104,18 @@ describe("listSource()", () => {
     rmSync(file);
     await clock.advance(1100);
     assert.equal(await list.has(nobody), true);
-    assert.match(told.join("\n"), /list:1: neither an address nor @DOMAIN\n.*ENOENT/);
+    assert.match(list.trouble?.() ?? "", /list: the list cannot be read/);
+    await clock.advance(1100);
+    assert.equal(await list.has(nobody), true);
+    assert.equal(told.length, 2, "each fault is reported once");
+    assert.match(
+      told.join("\n"),
+      /list:1: neither an address nor @DOMAIN\n.*list: the list cannot/,
+    );
+    writeFileSync(file, `${ana}\n`);
+    await clock.advance(1100);
+    assert.equal(list.trouble?.(), "");
+    assert.equal(await list.has(ana), true);
   });
 
   test("is not opened without a list that can be used", () => {
@@ -298,10 +309,20 @@ describe("callout", () => {
     }
   });
 
+  test("a secret that is missing leaves no connection behind", async () => {
+    const login = { auth: "plain", user: "us", tls: "required", secretFiles: ["/gone"] };
+    const { sink, gateways } = await callout({}, login);
+    assert.equal(await gateways.ask(ana), "later");
+    assert.match(gateways.states()[0]?.trouble ?? "", /^\/gone: no secret there$/);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(sink.sessions, 0);
+    await sink.close();
+  });
+
   test("V1 nobody there: later; the next host is asked", async () => {
     const { sink, gateways } = await callout({}, { hosts: ["127.0.0.1:1"] });
     assert.equal(await gateways.ask(ana), "later");
-    assert.match(gateways.states()[0]?.trouble ?? "", /no connection to 127\.0\.0\.1:1/);
+    assert.match(gateways.states()[0]?.trouble ?? "", /nobody listens at 127\.0\.0\.1:1/);
     await sink.close();
     const two = new SmtpSink({ answer: answers({ [ana]: "250 ok" }) });
     const port = await two.listen();
@@ -377,6 +398,8 @@ describe("isSenderProven() (S16)", () => {
     ({ method: "dkim", result, domain }) as Verdict;
   const dmarc = (result: string, fromDomain: string, organizationalDomain?: string): Verdict =>
     ({ method: "dmarc", result, fromDomain, organizationalDomain }) as Verdict;
+  const auth = (connector: string): Verdict =>
+    ({ method: "auth", result: "pass", login: "a", connector }) as Verdict;
   for (const [path, verdicts, isProven] of [
     ["a@example.net", [spf("pass", "example.net")], true],
     ["a@example.net", [spf("pass", "example.net", "helo")], false],
@@ -390,6 +413,7 @@ describe("isSenderProven() (S16)", () => {
     ["a@example.net", [dmarc("pass", "x.example.net", "example.net")], true],
     ["a@example.net", [dmarc("fail", "example.net", "example.net")], false],
     ["a@example.net", [dmarc("pass", "example.com", "example.com")], false],
+    ["a@example.net", [auth("partner")], false],
     ["a@example.net", [], false],
   ] as const) {
     test(`${path} with ${JSON.stringify(verdicts)}: ${isProven}`, () => {

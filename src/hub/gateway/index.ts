@@ -33,7 +33,7 @@ export interface GatewayState {
   readonly name: string;
   readonly domains: readonly string[];
   readonly recipients: Gateway["recipients"];
-  /** Why the last question was not answered; empty when it was, or before the first. */
+  /** Why the last question was not answered, or the list cannot be used; empty: none was seen. */
   readonly trouble: string;
   /** Domains whose server was seen to take any address. */
   readonly takesAny: readonly string[];
@@ -43,6 +43,8 @@ export interface GatewayState {
 export interface Told extends Pick<GatewayState, "recipients" | "trouble"> {
   readonly gateway: string;
   readonly answer: RecipientAnswer;
+  /** It is an address of ours, and the server inside was not asked. */
+  readonly here?: "account" | "alias";
 }
 
 export interface Gateways extends AsyncDisposable {

@@ -136,9 +136,19 @@ describe("ldapSource() and OpenLDAP", { skip: !hasSlapd }, () => {
   for (const [what, more, words] of [
     ["another authority", () => ({ ldapCaFile: "" }), /certificate/i],
     ["another name", () => ({ ldapUrl: `ldaps://127.0.0.1:${slapd.securePort}` }), /IP|altnames/i],
-    ["a wrong password", () => ({ ldapSecretFile: join(folder, "ca.pem") }), /InvalidCredentials/],
+    [
+      "a wrong password",
+      () => ({ ldapSecretFile: join(folder, "ca.pem") }),
+      /refuses ldapUser with/,
+    ],
     ["an empty password", () => ({ ldapSecretFile: join(folder, "empty") }), /is empty/],
-    ["a base that is not there", () => ({ ldapBase: "dc=other,dc=test" }), /NoSuchObject/],
+    [
+      "a base that is not there",
+      () => ({ ldapBase: "dc=other,dc=test" }),
+      /^LDAP: ldapBase is not/,
+    ],
+    ["a name that is no DN", () => ({ ldapUser: "postern@example.org" }), /ldapUser as a DN$/],
+    ["no file with the password", () => ({ ldapSecretFile: "/gone" }), /^LDAP: \/gone cannot be/],
   ] as const) {
     test(`says nothing of anybody with ${what}`, async () => {
       await using source = ldapSource(wish(more()), systemClock);

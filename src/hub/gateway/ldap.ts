@@ -145,7 +145,20 @@ function fileOf(path: string): string {
   }
 }
 
+/** What an administrator can do about a result code (RFC 4511 appendix A.2). */
+const refusals: Readonly<Record<number, string>> = {
+  8: "it wants TLS before a login",
+  32: "ldapBase is not there",
+  34: "ldapUser or ldapBase is not written as it wants: OpenLDAP takes ldapUser as a DN",
+  48: "it takes no login without a password",
+  49: "it refuses ldapUser with this password",
+  50: "ldapUser may not search there",
+};
+
 function wordsOf(error: unknown): string {
+  if (error instanceof Unavailable) return error.message;
+  const refusal = error instanceof ResultCodeError ? refusals[error.code] : undefined;
+  if (refusal !== undefined) return refusal;
   const { name, message } = error as Error;
   return (name === "Error" ? message : `${name}: ${message}`).split("\n")[0]?.slice(0, 300) ?? "";
 }

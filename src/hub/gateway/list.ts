@@ -31,13 +31,19 @@ export function listSource(
 ): RecipientSource {
   let kept = readList(file);
   let lookedAtMs = clock.tickMs();
+  let trouble = "";
   const look = (): void => {
     if (clock.tickMs() - lookedAtMs < lookMs) return;
     lookedAtMs = clock.tickMs();
     try {
-      if (stateOf(statSync(file)) !== kept.state) kept = readList(file);
+      const stats = statSync(file, { throwIfNoEntry: false });
+      const isSame = stats !== undefined && stateOf(stats) === kept.state;
+      if (trouble !== "" || !isSame) kept = readList(file);
+      trouble = "";
     } catch (error) {
-      unusable((error as Error).message);
+      const why = (error as Error).message;
+      if (why !== trouble) unusable(why);
+      trouble = why;
     }
   };
   const isListed = (address: string): boolean => {
@@ -49,6 +55,10 @@ export function listSource(
       look();
       const base = subAddresses ? withoutTag(address) : undefined;
       return isListed(address) || (base !== undefined && isListed(base));
+    },
+    trouble() {
+      look();
+      return trouble;
     },
     async [Symbol.asyncDispose]() {},
   };

@@ -55,14 +55,14 @@ async function openAsking(
   { clock }: Ports,
 ): Promise<Asking> {
   const { login, protocol, heloName = hostname } = connector;
+  // Before the dialling: a secret that is missing must not leave a connection behind.
+  const secrets = login && readSecrets(login).map(({ secret }) => secret);
   const opening = await openSession({
     stream: await systemNet.dial(at, dialMs),
     heloName,
     protocol,
     tls: connectorDemand(connector, at.host),
-    ...(login && {
-      login: { ...login, secrets: readSecrets(login).map(({ secret }) => secret) },
-    }),
+    ...(login && secrets && { login: { ...login, secrets } }),
     timeouts,
     clock,
   });

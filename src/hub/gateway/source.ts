@@ -6,6 +6,8 @@ export interface RecipientSource extends AsyncDisposable {
    * @throws Unavailable when it cannot be found out now
    */
   has(address: string): Promise<boolean>;
+  /** What is wrong although questions are answered; empty: nothing. */
+  trouble?(): string;
 }
 
 /** "user@example.org" of "user+tag@example.org"; undefined when there is no tag. */

@@ -33,7 +33,7 @@ export class Verifier implements AsyncDisposable {
   readonly #underWay = new Map<string, Promise<RecipientAnswer>>();
   readonly #probedAtMs = new Map<string, number>();
   readonly #takesAny = new Set<string>();
-  /** Why the last question was not answered; empty when it was. */
+  /** Why the last question was not answered; empty when it was, undefined before the first. */
   #trouble: string | undefined;
 
   constructor(gateway: Gateway, source: RecipientSource, ports: VerifierPorts) {
@@ -49,7 +49,7 @@ export class Verifier implements AsyncDisposable {
   }
 
   get trouble(): string {
-    return this.#trouble ?? "";
+    return this.#trouble || (this.#source.trouble?.() ?? "");
   }
 
   /** @param address with its domain in lower case */
