@@ -82,6 +82,21 @@ export function parseRange(text: string): IpRange | undefined {
   return bits <= most ? { octets, bits } : undefined;
 }
 
+/**
+ * What an administrator has to mend in a text that ought to be a network; undefined when nothing is
+ * wrong. Bits behind the prefix are a slip: one host was meant, or another network.
+ */
+export function networkFault(text: string): string | undefined {
+  const range = parseRange(text);
+  if (range === undefined) return "is not a network, as 192.0.2.0/24";
+  const { octets, bits } = range;
+  const first = octets.map(
+    (octet, at) => octet & (0xff << Math.min(8, Math.max(0, 8 * at + 8 - bits))),
+  );
+  if (first.every((octet, at) => octet === octets[at])) return undefined;
+  return `names a host and a network: write ${formatIp(octets)} or ${formatIp(first)}/${bits}`;
+}
+
 /** @param octets four or sixteen; anything else is a bug of the caller */
 export function formatIp(octets: Uint8Array): string {
   if (octets.length === 4) return octets.join(".");

@@ -43,6 +43,9 @@ export function faultOf(parameter: Parameter, value: unknown): string | undefine
     const fits = Array.isArray(value) && value.every((item) => typeof item === "string");
     return fits ? undefined : "must be a list of strings";
   }
+  if (kind === "string" && (typeof value === "number" || typeof value === "boolean")) {
+    return `must be a string: write "${value}"`;
+  }
   if (typeof value !== kind) return `must be a ${kind}`;
   if (typeof value === "number") {
     if (!Number.isInteger(value)) return "must be a whole number";

@@ -19,7 +19,12 @@ const proven: Verdict = {
 /** What is committed once a message for these was accepted. */
 async function confirmed(
   recipients: readonly Recipient[],
-  more: { reversePath?: string; verdicts?: readonly Verdict[]; fails?: boolean } = {},
+  more: {
+    reversePath?: string;
+    verdicts?: readonly Verdict[];
+    direction?: Acceptance["direction"];
+    fails?: boolean;
+  } = {},
 ): Promise<{ own: OwnMail[]; warned: number }> {
   const own: OwnMail[] = [];
   let warned = 0;
@@ -46,6 +51,7 @@ async function confirmed(
   };
   const acceptance = {
     id: "f00d",
+    direction: more.direction ?? "inbound",
     envelope: { reversePath: more.reversePath ?? "eve@example.net", recipients, envelopeId: "e1" },
     verdicts: more.verdicts ?? [proven],
     acceptedAtMs: 1000,
@@ -88,6 +94,19 @@ describe("confirmDelivery()", () => {
       { reversePath: "x@other.example" },
     ]) {
       assert.deepEqual(await confirmed([wished("ana@example.org")], more), { own: [], warned: 0 });
+    }
+  });
+
+  test("S16 a login counts at a door of ours alone: who owns an edge could claim any", async () => {
+    const login: Verdict = { method: "auth", result: "pass", login: "acme", connector: "acme" };
+    for (const [direction, count] of [
+      ["inbound", 0],
+      ["submission", 1],
+    ] as const) {
+      const { own } = await confirmed([wished("ana@example.org")], {
+        ...{ direction, verdicts: [login], reversePath: "victim@other.example" },
+      });
+      assert.equal(own.length, count, direction);
     }
   });
 

@@ -33,12 +33,14 @@ export function confirmDelivery(acceptance: Acceptance, ports: ConfirmationPorts
 }
 
 function wishedFor(
-  { envelope, verdicts }: Acceptance,
+  { direction, envelope, verdicts }: Acceptance,
   { directory }: ConfirmationPorts,
 ): readonly Recipient[] {
   const { reversePath, recipients } = envelope;
-  // Nobody may make us write to a third person.
-  if (reversePath === "" || !isSenderProven(reversePath, verdicts)) return [];
+  if (reversePath === "") return [];
+  // Nobody may make us write to a third person. Who logged in at a door of ours was bound to this path.
+  const isOurs = direction === "submission" && verdicts.some(({ method }) => method === "auth");
+  if (!isOurs && !isSenderProven(reversePath, verdicts)) return [];
   return recipients.filter(({ path, notify }) => {
     if (notify?.includes("success") !== true) return false;
     // What leads elsewhere is the queue's to tell of.

@@ -81,6 +81,7 @@ beforeEach(async () => {
   const ports: InboundPorts = {
     store,
     directory: directoryOf({ [ana]: [{ kind: "account", account: "ana" }] }),
+    gateways: { domains: [], ask: async () => "known" },
     clock: systemClock,
     random: systemRandom,
     events: hubEvents(silentLog, registry),
@@ -250,6 +251,33 @@ describe("a deposit for a server inside", () => {
       assert.deepEqual([item?.recipient, item?.unprovenSender], [zoe, true]);
     });
   }
+
+  for (const [answer, reply] of [
+    ["unknown", "550 5.1.1"],
+    ["later", "451 4.3.0"],
+  ] as const) {
+    test(`whose recipient is ${answer} there is not taken, whatever the edge asked before`, async () => {
+      const asked: string[] = [];
+      const ask = async (path: string) => {
+        asked.push(path);
+        return answer;
+      };
+      Object.assign(house.ports, { gateways: { domains: ["inside.example"], ask } });
+      assert.equal(codeOf(await hand(depositTo([zoe]))), reply);
+      assert.deepEqual([asked, await messagesKept()], [[zoe], 0]);
+    });
+  }
+
+  test("waits when one of its recipients is unknown there, for the sender's next try", async () => {
+    const directory = directoryOf({
+      [ana]: [{ kind: "account", account: "ana" }],
+      [zoe]: [{ kind: "elsewhere", address: zoe }],
+    });
+    const gateways = { domains: ["inside.example"], ask: async () => "unknown" };
+    Object.assign(house.ports, { directory, gateways });
+    assert.equal(codeOf(await hand(depositTo([ana, zoe]))), "451 4.3.0");
+    assert.equal(await messagesKept(), 0);
+  });
 });
 
 describe("a deposit", () => {

@@ -21,9 +21,11 @@ import { type SealingWriter, type SealPorts, sealingWriter } from "./arc-seal.ts
 import { type CheckedWriter, checkedWriter } from "./checked-writer.ts";
 import type { HubEvents } from "./events.ts";
 import { expand, queueItem } from "./expand.ts";
+import type { Gateways } from "./gateway/index.ts";
 import type { Judge } from "./judge.ts";
 import { believed } from "./partners.ts";
 import type { RefusalReasons } from "./refusal-reasons.ts";
+import { refuseRecipient } from "./relay/recipients.ts";
 import type { ReportCollector } from "./reports/index.ts";
 import { readAsked, readDeposit, readDepositEnd } from "./schemas.ts";
 import type { EdgePeer } from "./settings.ts";
@@ -32,6 +34,7 @@ import { inboundHead } from "./stamp.ts";
 export interface InboundPorts {
   readonly store: Store;
   readonly directory: Directory;
+  readonly gateways: Pick<Gateways, "domains" | "ask">;
   readonly clock: Clock;
   readonly random: Random;
   readonly events: HubEvents;
@@ -310,13 +313,9 @@ async function commit(
     ports.reasons.keep(deposit.id, deposit.steps);
     return refused(replyTo(decision));
   }
+  const refusal = isAcknowledged ? undefined : await missing(deposit.envelope.recipients, ports);
+  if (refusal !== undefined) return refused(refusal);
   const { deliveries, queue, nobody } = expand(deposit, decision, ports);
-  if (nobody.length > 0 && !isAcknowledged) {
-    // Accounts went between RCPT and now. The sender's next try learns who is gone.
-    return nobody.length === deposit.envelope.recipients.length
-      ? refused({ code: 550, status: "5.1.1", text: "no such user here" })
-      : refused({ code: 451, status: "4.3.0", text: "recipients changed, try again" });
-  }
   // The queue finds no way for these, and its notice tells the sender.
   for (const gone of nobody) queue.push(queueItem(deposit, gone, gone.path, ports));
   const head = inboundHead(deposit, deposit.verdicts, ports.authservId);
@@ -348,6 +347,24 @@ async function commit(
   }
   if (queue.length > 0) ports.queued();
   return { committed: true, repeated };
+}
+
+/**
+ * Accounts may have gone between RCPT and now, and that an edge has asked for a mailbox of a server
+ * inside is only what it says. An answer to its question is remembered here: then nobody is asked.
+ */
+async function missing(
+  recipients: readonly Recipient[],
+  ports: InboundPorts,
+): Promise<Reply | undefined> {
+  const asked = await Promise.all(recipients.map(({ path }) => refuseRecipient(path, ports)));
+  const refusals = asked.filter((one) => one !== undefined);
+  const isNobody = refusals.every(({ code }) => code >= 500);
+  if (refusals.length === recipients.length && isNobody) return refusals[0];
+  // The sender's next try learns at RCPT who is gone.
+  return refusals.length === 0
+    ? undefined
+    : { code: 451, status: "4.3.0", text: "recipients changed, try again" };
 }
 
 /** What servers inside sort by: they have no other way to learn what we think of a message. */

@@ -9,6 +9,7 @@ import type { Random } from "#base/random";
 import type { Keyring } from "#contracts/keyring";
 import type { OpenDirectory } from "#directory";
 import type { OpenStore } from "#store";
+import type { MessageRoom } from "#transport/smtp-server";
 import type { HubEvents } from "./events.ts";
 import type { Gateways } from "./gateway/index.ts";
 import type { LogSigner } from "./log-signer.ts";
@@ -23,6 +24,8 @@ export interface Inside {
   readonly random: Random;
   readonly log: Log;
   readonly registry: Registry;
+  /** What messages hold that come by a door of the hub, all doors together. */
+  readonly room: MessageRoom;
   readonly events: HubEvents;
   readonly measures: DeliveryMeasures;
   readonly storeMeasures: StoreMeasures;

@@ -39,12 +39,15 @@ interface Stage {
   readonly told: string[];
 }
 
-function stage(connectors: readonly InboundConnector[] = [acme]): Stage {
+function stage(
+  connectors: readonly InboundConnector[] = [acme],
+  limits = defaultsOf(directoryParameters),
+): Stage {
   const clock = fakeClock();
   const told: string[] = [];
   const logins = partnerLogins({
     ...{ connectors, door: "edge", clock, random: systemRandom },
-    limits: defaultsOf(directoryParameters),
+    limits,
     events: {
       partnerLogin: (outcome, { mechanism }, { connector = "nobody", file = "" }) =>
         void told.push([outcome, mechanism, connector, basename(file)].join(" ").trim()),
@@ -96,6 +99,27 @@ async function scram(
   const signed = Buffer.from(last.challenge, "base64").toString();
   assert.ok(verifyScram(proof.value, signed).ok);
   return logins.step({ ...same, response: "" });
+}
+
+/** A dialogue whose client was challenged, and has not answered yet. */
+interface Half {
+  finish(word: string): Promise<LoginAnswer>;
+}
+
+async function half(logins: PartnerLogins, user: string, from: string): Promise<Half> {
+  const same = { dialogue: dialogueOf(), mechanism: "SCRAM-SHA-256", from } as const;
+  const start = beginScram("sha256", user, "none", scramNonce(systemRandom));
+  assert.ok(start.ok);
+  const first = await logins.step({ ...same, response: base64(start.value.message) });
+  assert.ok("challenge" in first, JSON.stringify(first));
+  return {
+    async finish(word) {
+      const offered = Buffer.from(first.challenge, "base64").toString();
+      const proof = await answerScram(start.value, offered, word);
+      assert.ok(proof.ok);
+      return await logins.step({ ...same, response: base64(proof.value.message) });
+    },
+  };
 }
 
 const welcome = { user: "Acme Mail" };
@@ -212,18 +236,41 @@ describe("CAP-44 CAP-45 a partner's login", () => {
     assert.deepEqual(await plain(logins, "Acme Mail", "old word", "198.51.100.1"), welcome);
   });
 
-  test("dialogues are forgotten after a minute, and their number is bounded", async () => {
+  test("CAP-44 a thousand half-open dialogues of strangers shut no partner out", async () => {
+    const { logins } = stage();
+    const known = "198.51.100.1";
+    assert.deepEqual(await scram(logins, "old word", { from: known }), welcome);
+    const partner = await half(logins, "Acme Mail", known);
+    const strangers: Half[] = [];
+    for (let index = 0; index < 1000; index += 1) {
+      strangers.push(await half(logins, `user${index}`, `2001:db8:${index.toString(16)}::1`));
+    }
+    assert.deepEqual(await scram(logins, "old word", { from: "203.0.113.9" }), welcome);
+    // The oldest stranger is forgotten, the partner's older one is not.
+    assert.deepEqual(await strangers[0]?.finish("guess"), { refused: "bad-response" });
+    assert.deepEqual(await strangers[999]?.finish("guess"), refused);
+    assert.ok("challenge" in (await partner.finish("old word")));
+  });
+
+  test("CAP-44 half-open dialogues of one network end each other, and nobody else's", async () => {
+    const limits = { ...defaultsOf(directoryParameters), networkFailures: 1000 };
+    const { logins } = stage([acme], limits);
+    const other = await half(logins, "Acme Mail", "198.51.100.1");
+    const near: Half[] = [];
+    for (let index = 0; index < 40; index += 1) {
+      near.push(await half(logins, `user${index}`, `2001:db8::${index.toString(16)}`));
+    }
+    assert.deepEqual(await near[7]?.finish("guess"), { refused: "bad-response" });
+    assert.deepEqual(await near[8]?.finish("guess"), refused);
+    assert.ok("challenge" in (await other.finish("old word")));
+  });
+
+  test("dialogues are forgotten after a minute", async () => {
     const { logins, clock } = stage();
-    const begin = (index: number): Promise<LoginAnswer> =>
-      logins.step({
-        ...{ dialogue: dialogueOf(), mechanism: "SCRAM-SHA-256" },
-        response: base64(`n,,n=user${index},r=abc`),
-        from: `2001:db8:${index.toString(16)}::1`,
-      });
-    for (let index = 0; index < 1000; index += 1) assert.ok("challenge" in (await begin(index)));
-    assert.deepEqual(await begin(1000), { refused: "busy" });
+    const late = await half(logins, "Acme Mail", "192.0.2.7");
     await clock.advance(60_001);
-    assert.ok("challenge" in (await begin(1001)));
+    assert.deepEqual(await late.finish("old word"), { refused: "bad-response" });
+    assert.deepEqual(await scram(logins, "old word"), welcome);
   });
 
   test("a dialogue is for one client and mechanism, and ends with a proof that is wrong", async () => {

@@ -48,8 +48,9 @@ export interface PartnerLogins {
   step(step: LoginStep): Promise<LoginAnswer>;
 }
 
-/** Ours: a client has at most one open, for seconds. */
+/** Ours: an honest one is open for a round trip. */
 const maxDialogues = 1000;
+const maxDialoguesPerNetwork = 32;
 /** RFC 7677 §4. */
 const iterations = 4096;
 /** Derivations at once, and how many may wait. */
@@ -175,15 +176,14 @@ class Logins implements PartnerLogins {
     const attempt = this.#enter(user, step);
     if (attempt === undefined) return this.#tooMany(step);
     const candidates = this.#candidates(user);
-    if (candidates === undefined || this.#dialogues.size >= maxDialogues) {
-      return this.#unable(attempt);
-    }
+    if (candidates === undefined) return this.#unable(attempt);
     const offer = await this.#gate.run(() => this.#derive(step, first.value, candidates));
     if (offer === undefined) return this.#unable(attempt);
     if (offer === "refused") return refused;
     const untilMs = this.#ports.clock.tickMs() + dialogueLastsMs;
     const { known } = candidates;
     const begun: Dialogue = { step, untilMs, attempt, offer, known, isProven: false };
+    this.#makeRoom(clientNetwork(step.from));
     this.#dialogues.set(step.dialogue, begun);
     return challenge(offer.message);
   }
@@ -273,6 +273,23 @@ class Logins implements PartnerLogins {
       events.partnerSecretFailed(connector.name, error);
       return undefined;
     }
+  }
+
+  /**
+   * One more never shuts out another partner: of a network with many open its own oldest goes, and
+   * where there are many in all, the oldest of a network from which nobody was let in before.
+   */
+  #makeRoom(network: string): void {
+    const open = [...this.#dialogues.values()];
+    const near = open.filter(({ step }) => clientNetwork(step.from) === network);
+    if (near.length >= maxDialoguesPerNetwork) this.#forget(near[0]);
+    else if (open.length >= maxDialogues) {
+      this.#forget(open.find(({ attempt }) => !attempt.known) ?? open[0]);
+    }
+  }
+
+  #forget(one: Dialogue | undefined): void {
+    if (one !== undefined) this.#dialogues.delete(one.step.dialogue);
   }
 
   #forgetOld(): void {

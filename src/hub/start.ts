@@ -13,6 +13,7 @@ import { connectKeyring, type Keyring } from "#contracts/keyring";
 import { openDirectory } from "#directory";
 import { openStore } from "#store";
 import { readConnectorFiles } from "#transport/connectors";
+import { messageRoom } from "#transport/smtp-server";
 import { backupEvents } from "./backup-events.ts";
 import { type Backups, completeBackupSettings, startBackups } from "./backups.ts";
 import { startDoors } from "./doors.ts";
@@ -74,6 +75,9 @@ export async function startHub(
   };
 }
 
+/** Of the largest size; many more of the usual one. */
+const messagesAtOnce = 4;
+
 async function openInside(given: HubSettings, log: Log): Promise<Inside> {
   const settings = { ...given, outbound: given.outbound.map(readConnectorFiles) };
   const registry = new Registry();
@@ -101,6 +105,7 @@ async function openInside(given: HubSettings, log: Log): Promise<Inside> {
   await addGatewayDomains(gateways.domains, directory, keyring);
   return {
     ...common,
+    room: messageRoom(messagesAtOnce * settings.smtp.maxMessageBytes),
     settings,
     events,
     measures: deliveryMeasures(registry),

@@ -150,7 +150,10 @@ const ways: readonly Row[] = [
   [
     "a header of 100 KB, signed",
     "verified inbox outside",
-    signedBy("bank.example", message("?", bank, { above: "X-Pad: x\r\n".repeat(10_000) })),
+    signedBy(
+      "bank.example",
+      message("?", bank, { above: `X-Pad: ${"x".repeat(110)}\r\n`.repeat(900) }),
+    ),
     byForwarder,
   ],
 ];

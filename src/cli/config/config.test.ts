@@ -44,6 +44,21 @@ describe("postern.toml", () => {
     ['[outbound.a]\nspaces = ["*"]\ntls = "none"\n', /^f:3:1: tls none needs via = "inside"/],
     ["[outbound.a]\ncost = 1\n", /^f:1:1: spaces is empty/],
     ['[inbound.b]\nnetworks = ["x"]\n', /^f:2:1: networks holds "x", which is not a network/],
+    [
+      '[inbound.b]\nnetworks = ["10.0.0.5/24"]\n',
+      /^f:2:1: networks holds "10\.0\.0\.5\/24", which names a host and a network: write 10\.0\.0\.5 or 10\.0\.0\.0\/24$/,
+    ],
+    [
+      '[inbound.b]\nnetworks = ["2001:db8::/16"]\n',
+      /^f:2:1: networks holds .* write 2001:db8:: or 2001::\/16$/,
+    ],
+    ["[inbound.b]\ntlsMinVersion = 1.3\n", /^f:2:1: tlsMinVersion must be a string: write "1\.3"$/],
+    ["[link]\nspool = true\n", /^f:2:1: spool must be a string: write "true"$/],
+    [
+      '[smtp]\n\n[outbound."My Partner"]\nspaces = ["*"]\n',
+      /^f:3:1: outbound\.My Partner: a name is small letters, digits and "-"$/,
+    ],
+    ['[outbound."My Partner"]\nspace = ["*"]\n', /^f:2:1: space is not known/],
     ["[inbound.b]\n", /^f:1:1: networks is empty, as are certificates and user/],
   ] as const;
   for (const [text, expected] of wrong) {
@@ -65,6 +80,39 @@ describe("postern.toml", () => {
     const cases = [
       ['[clients]\nimaps = "993"\n', /f:4:1: clients\.imaps: "993" is not HOST:PORT/],
       ['[web]\nhosts = ["https://a"]\n', /f:4:1: web\.hosts holds "https:\/\/a", which is not/],
+      [
+        '[balancer]\nmail = ["10.0.0.1/8"]\n',
+        /f:4:1: balancer\.mail: "10\.0\.0\.1\/8" names a host and a network: write 10\.0\.0\.1 or 10\.0\.0\.0\/8$/,
+      ],
+      [
+        '[identity]\nownRelays = ["192.0.2.9/25"]\n',
+        /f:4:1: identity\.ownRelays: .* 192\.0\.2\.0\/25$/,
+      ],
+      ['[abuse]\nallow = ["192.0.2.9/31"]\n', /f:4:1: abuse\.allow: .* 192\.0\.2\.8\/31$/],
+      [
+        '[abuse]\nonlyFrom = "ownRelays"\n',
+        /f:4:1: abuse\.onlyFrom: identity\.ownRelays names no host .*: write the networks of your provider/,
+      ],
+      [
+        "[queue]\nfirstRetryS = 7200\n",
+        /f:4:1: queue\.firstRetryS: 7200 s is more than the longest wait: set queue\.maxRetryS/,
+      ],
+      [
+        "[queue]\nmaxRetryS = 60\n",
+        /f:4:1: queue\.maxRetryS: 60 s is less than the first wait: set queue\.firstRetryS/,
+      ],
+      [
+        '[inbound.a]\nnetworks = ["10.0.0.5"]\ndoor = "relay"\n',
+        /f:5:1: inbound\.a\.door "relay" is not open: write listen\.relay = "HOST:PORT", or take \[inbound\.a\] out$/,
+      ],
+      [
+        '[listen]\nlmtp = "/run/lmtp"\n[inbound.a]\nnetworks = ["10.0.0.5"]\ndoor = "lmtp"\n',
+        /f:7:1: inbound\.a\.door "lmtp" is not open: write listen\.lmtp = "HOST:PORT"/,
+      ],
+      [
+        '[gateway.a]\ndomains = ["example.org"]\nrecipients = "any"\n[outbound.a]\nspaces = ["example.org"]\nhosts = ["192.88.99.1"]\n',
+        /f:4:1: gateway\.a\.domains .* via = "inside"/,
+      ],
       ['[balancer]\nweb = ["10.0.0.0/99"]\n', /f:4:1: balancer\.web: "10\.0\.0\.0\/99" is not a/],
       ['[acme]\ndirectory = "http://a"\n', /f:4:1: acme\.directory: "http:\/\/a" must begin/],
       ['[acme]\ncontact = ["a@b"]\n', /f:4:1: acme\.contact: "a@b" must be mailto:/],

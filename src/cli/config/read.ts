@@ -130,20 +130,31 @@ function at(
 ): Misconfigured {
   let current = "";
   let headerAt: number | undefined;
+  const wanted = bare(section === "" ? key : section);
   for (const [index, line] of lines.entries()) {
-    const header = /^\s*\[+([^\]]+)/.exec(line)?.[1]?.replace(/["'\s]/g, "");
+    const written = /^\s*\[+([^\]]+)/.exec(line)?.[1];
+    const header = written === undefined ? undefined : bare(written);
     current = header ?? current;
-    if (header === section) headerAt ??= index + 1;
+    if (header === wanted) headerAt ??= index + 1;
     const assigned = /^\s*["']?([\w-]+)["']?\s*=/.exec(line)?.[1];
     const isHere =
       section === ""
-        ? header === key || header?.startsWith(`${key}.`) || (current === "" && assigned === key)
-        : current === section && assigned === key;
-    if (isHere) return new Misconfigured(`${path}:${index + 1}:${line.indexOf(key) + 1}: ${what}`);
+        ? header === wanted ||
+          header?.startsWith(`${wanted}.`) ||
+          (current === "" && assigned === key)
+        : current === wanted && assigned === key;
+    if (!isHere) continue;
+    const column = Math.max(0, line.indexOf(key)) + 1;
+    return new Misconfigured(`${path}:${index + 1}:${column}: ${what}`);
   }
   // A key that is missing, or at its default, has no line of its own.
   const place = headerAt === undefined ? path : `${path}:${headerAt}:1`;
   return new Misconfigured(`${place}: ${what}`);
+}
+
+/** A header as it is compared: [outbound."My Partner"] has its name in quotes. */
+function bare(header: string): string {
+  return header.replace(/["'\s]/g, "");
 }
 
 /** The whole configuration: what was given over the defaults. */

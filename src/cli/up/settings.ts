@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { Misconfigured } from "#base/errors";
-import { isPublicAddress, parseRange } from "#base/ip";
+import { isPublicAddress, networkFault } from "#base/ip";
 import type { Endpoint } from "#base/net";
 import type { LinkSettings } from "#edge/link";
 import { checkAbuse, type EdgeSmtpSettings } from "#edge/smtp";
@@ -30,6 +30,7 @@ import {
   completeOutbound,
 } from "#transport/connectors";
 import { miltersOf } from "#transport/milter";
+import { checkQueue } from "#transport/queue";
 import { spamFilterOf } from "#transport/spam-filter";
 import type { Config } from "../config/read.ts";
 import { certificateSettings } from "./certificate-settings.ts";
@@ -215,7 +216,7 @@ function hubSettings(installation: Installation): HubSettings {
     smtp: config.smtp,
     submission: config.submission,
     imap: config.imap,
-    queue: config.queue,
+    queue: checkQueue(config.queue),
     sendmail: checkSendmail(config.sendmail),
     ...connectorsOf(installation),
     directory: config.directory,
@@ -332,9 +333,11 @@ function judgingSettings(config: Config): Pick<HubSettings, "identity" | "arcSea
 
 /** @throws Misconfigured when one of them is no network */
 function networksOf(key: string, networks: readonly string[]): readonly string[] {
-  const wrong = networks.find((text) => parseRange(text) === undefined);
-  if (wrong === undefined) return networks;
-  throw new Misconfigured(`${key}: "${wrong}" is not a network, as 192.0.2.0/24`);
+  for (const text of networks) {
+    const fault = networkFault(text);
+    if (fault !== undefined) throw new Misconfigured(`${key}: "${text}" ${fault}`);
+  }
+  return networks;
 }
 
 /** The file's place, wherever the command was started; nothing stays nothing. */

@@ -4,8 +4,9 @@ import { splitPath } from "#formats/address";
 import type { Verdict } from "#model/verdict";
 
 /**
- * By a login, which was bound to its domains before; by SPF for the very domain; by a signature or
- * DMARC for the same or one above it.
+ * By SPF for the very domain; by a signature or DMARC for the same or one above it. No login of an edge
+ * counts: it is bound to sender domains out there, so that whoever owns the edge could claim a
+ * partner's for any reverse path. Logins at doors of the hub are bound here, and need none of this.
  *
  * @param reversePath not the null one
  */
@@ -16,7 +17,6 @@ export function isSenderProven(reversePath: string, verdicts: readonly Verdict[]
     return known !== "" && (domain === known || domain.endsWith(`.${known}`));
   };
   return verdicts.some((one) => {
-    if (one.method === "auth") return one.result === "pass";
     if (one.method === "spf") {
       return one.result === "pass" && one.identity === "mailfrom" && one.domain === domain;
     }

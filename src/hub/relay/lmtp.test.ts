@@ -46,6 +46,7 @@ before(async () => {
   }
   const inbound: InboundPorts = {
     ...{ ...common, store, directory, connectors: [], underWay: new Map() },
+    gateways: { domains: [], ask: async () => "unknown" },
     events: hubEvents(silentLog, registry),
     measures: deliveryMeasures(registry),
     sealedRoom: { heldBytes: 0, maxBytes: 0 },

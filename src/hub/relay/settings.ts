@@ -16,7 +16,7 @@ export function lmtpDoorOf(
   return isAbsolute(text) ? { path: text } : endpointOf(text, "listen.lmtp");
 }
 
-/** @throws Misconfigured when a door is open to nobody, or to anybody */
+/** @throws Misconfigured when a door is open to nobody, or to anybody, or a connector is for none */
 export function checkDoors(
   doors: { readonly relay?: Endpoint; readonly lmtp?: LmtpDoor },
   inbound: readonly InboundConnector[],
@@ -31,15 +31,26 @@ export function checkDoors(
       );
     }
   }
+  if (doors.relay === undefined) checkDead(forDoor("relay"), 'listen.relay = "HOST:PORT"');
   if (doors.relay !== undefined && forDoor("relay").length === 0) {
     throw new Misconfigured(
       'listen.relay is open to nobody: write [inbound.NAME] with door = "relay"',
     );
   }
   const isTcp = doors.lmtp !== undefined && !("path" in doors.lmtp);
+  // A socket asks nobody: its folder's permissions say who may connect.
+  if (!isTcp) checkDead(forDoor("lmtp"), 'listen.lmtp = "HOST:PORT"');
   if (isTcp && forDoor("lmtp").length === 0) {
     throw new Misconfigured(
       'listen.lmtp is open to nobody: write [inbound.NAME] with door = "lmtp"',
     );
   }
+}
+
+/** @throws Misconfigured when there is one: nobody could come by it */
+function checkDead([one]: readonly InboundConnector[], listen: string): void {
+  if (one === undefined) return;
+  throw new Misconfigured(
+    `inbound.${one.name}.door "${one.door}" is not open: write ${listen}, or take [inbound.${one.name}] out`,
+  );
 }

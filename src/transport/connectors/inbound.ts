@@ -1,7 +1,7 @@
 /** One [inbound.NAME] of the configuration, and which of them a peer comes by. */
 
 import { Misconfigured } from "#base/errors";
-import { isInNetwork, parseIp, parseRange, plainAddress } from "#base/ip";
+import { isInNetwork, networkFault, parseIp, parseRange, plainAddress } from "#base/ip";
 import { parseFingerprint } from "#contracts/link";
 import { parseDomain } from "#formats/address";
 import type { InboundConnector, InboundDoor } from "#model/connector";
@@ -23,9 +23,10 @@ export function completeInbound(name: string, values: InboundValues): InboundCon
     (text) => parseDomain(text, true) ?? undefined,
     (text) => fault("senderDomains", `holds "${text}", which is no domain`),
   );
-  each(networks, parseRange, (text) =>
-    fault("networks", `holds "${text}", which is not a network, as 192.0.2.0/24`),
-  );
+  for (const text of networks) {
+    const wrong = networkFault(text);
+    if (wrong !== undefined) throw fault("networks", `holds "${text}", which ${wrong}`);
+  }
   if (networks.length === 0 && certificates.length === 0 && user === "") {
     throw fault("networks", "is empty, as are certificates and user: it would be for everybody");
   }

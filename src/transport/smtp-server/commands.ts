@@ -132,12 +132,13 @@ function mail(session: Session, command: MailCommand): void {
     return session.close(replies.tooManyMessages);
   }
   if ((sizeBytes ?? 0) > limits.maxMessageBytes) return session.error(replies.tooLarge);
+  if (!hasRoom(session, sizeBytes ?? 0)) return session.error(replies.noRoom);
   if (wishes.body === "binarymime") return session.error(replies.noBinary);
   // RFC 8689 §2: the parameter exists inside TLS only.
   if (wishes.requireTls === true && connection.tls === undefined) {
     return session.error(replies.replyToFault("unknown-parameter"));
   }
-  const transfer = new Transfer(wishes);
+  const transfer = new Transfer(wishes, sizeBytes);
   session.whenReady(core.handler.mail?.(session, transfer.envelope), (refusal) => {
     if (refusal !== undefined) return refuse(session, refusal);
     session.transfer = transfer;
@@ -182,6 +183,10 @@ function data(session: Session): void {
     // and whoever guesses wrong has been smuggled.
     return session.refuse("out-of-step", replies.outOfStep);
   }
+  if (!hasRoom(session, transfer.declaredBytes)) {
+    session.resetTransaction();
+    return session.error(replies.noRoom);
+  }
   openContent(session, transfer, true);
   session.phase = "data";
   session.expect(session.core.options.limits.dataTimeoutMs);
@@ -198,6 +203,11 @@ function chunk(session: Session, sizeBytes: number, last: boolean): void {
   if (transfer.recipients.length === 0) {
     return session.discardChunk(sizeBytes, replies.recipientFirst);
   }
+  if (transfer.intake === undefined && !hasRoom(session, transfer.declaredBytes)) {
+    // Chunks behind this one are no beginning of a message.
+    session.resetTransaction();
+    return session.discardChunk(sizeBytes, replies.noRoom);
+  }
   transfer.chunkLeft = sizeBytes;
   transfer.chunkBytes = sizeBytes;
   transfer.chunkIsLast = last;
@@ -205,14 +215,21 @@ function chunk(session: Session, sizeBytes: number, last: boolean): void {
   session.beginChunk(sizeBytes);
 }
 
+/** Ours: below so much left nothing is begun (RFC 5321 §4.5.3.1.7). */
+const leastBytes = 65_536;
+
+function hasRoom({ core }: Session, declaredBytes: number): boolean {
+  return core.options.room?.fits(Math.max(declaredBytes, leastBytes)) !== false;
+}
+
 function openContent(session: Session, transfer: Transfer, dotted: boolean): void {
   const { handler, options } = session.core;
-  const { clock, limits } = options;
+  const { clock } = options;
   const sink = handler.begin({
     id: session.core.newId(),
     connection: session.connection,
     envelope: transfer.envelope,
     receivedAtMs: clock.nowMs(),
   });
-  transfer.open(sink, dotted, limits, clock.tickMs());
+  transfer.open(sink, dotted, options, clock.tickMs());
 }

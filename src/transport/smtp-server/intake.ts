@@ -2,12 +2,17 @@
 
 import { createHash, type Hash, hash } from "node:crypto";
 import type { Reply } from "#model/reply";
+import { HeaderBound } from "./header-bound.ts";
 import * as replies from "./replies.ts";
+import type { MessageRoom } from "./room.ts";
 import type { ContentFacts, ContentSink } from "./types.ts";
 
 export class Intake {
   readonly #sink: ContentSink;
   readonly #maxBytes: number;
+  readonly #header = new HeaderBound();
+  readonly #room: MessageRoom | undefined;
+  #heldBytes = 0;
   #first: Buffer | undefined;
   #hash: Hash | undefined;
   #closed = false;
@@ -15,7 +20,9 @@ export class Intake {
   /** Set when the message is read to its end only to be refused. */
   refusal: Reply | undefined;
 
-  constructor(sink: ContentSink, maxBytes: number) {
+  /** @param room absent: the sink sees to its own memory */
+  constructor(sink: ContentSink, maxBytes: number, room?: MessageRoom) {
+    this.#room = room;
     this.#sink = sink;
     this.#maxBytes = maxBytes;
   }
@@ -28,6 +35,15 @@ export class Intake {
       this.refuse(replies.tooLarge, "too large"); // RFC 1870 §6.3
       return;
     }
+    if (!this.#header.take(piece)) {
+      this.refuse(replies.headerTooLarge, "header too large");
+      return;
+    }
+    if (this.#room?.hold(piece.length) === false) {
+      this.refuse(replies.noRoom, "no room");
+      return;
+    }
+    this.#heldBytes += piece.length;
     if (this.#hash !== undefined) this.#hash.update(piece);
     else if (this.#first === undefined) this.#first = piece;
     else this.#hash = createHash("sha256").update(this.#first).update(piece);
@@ -37,7 +53,13 @@ export class Intake {
   /** Only after everything was taken and nothing refused. */
   end(): ReturnType<ContentSink["end"]> {
     this.#closed = true;
-    return this.#sink.end(this.#facts());
+    let outcome: ReturnType<ContentSink["end"]> | undefined;
+    try {
+      outcome = this.#sink.end(this.#facts());
+      return outcome instanceof Promise ? outcome.finally(() => this.#letGo()) : outcome;
+    } finally {
+      if (!(outcome instanceof Promise)) this.#letGo();
+    }
   }
 
   /** The rest is read to its end, and then this is said. */
@@ -50,7 +72,13 @@ export class Intake {
     if (this.#closed) return;
     this.#closed = true;
     this.#first = undefined;
+    this.#letGo();
     this.#sink.abort(why);
+  }
+
+  #letGo(): void {
+    this.#room?.release(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   /** A message of one piece is hashed by one call, which costs half. */

@@ -1,8 +1,10 @@
 /** Everything the server says on its own account (RFC 5321 §4.2.3, RFC 3463). */
 
 import { Denied, Full, Misconfigured, Unavailable } from "#base/errors";
+import { maxHeaderBytes } from "#formats/message";
 import type { CommandFault } from "#formats/smtp";
 import type { Reply } from "#model/reply";
+import { maxHeaderFields } from "./header-bound.ts";
 
 function reply(code: number, status: string, text: string): Reply {
   return { code, status, text };
@@ -45,7 +47,13 @@ export const outOfStep: Reply = reply(
 export const outOfTurn: Reply = reply(503, "5.5.0", "wait for my answers, PIPELINING needs EHLO");
 export const notHttp: Reply = reply(554, "5.5.1", "this is SMTP");
 export const tooManyRecipients: Reply = reply(452, "4.5.3", "too many recipients");
+export const noRoom: Reply = reply(452, "4.3.1", "no room now, try again later");
 export const tooLarge: Reply = reply(552, "5.3.4", "message too large");
+export const headerTooLarge: Reply = reply(
+  552,
+  "5.3.4", // RFC 3463 §3.4: as for a message that is too large
+  `a header may have ${maxHeaderFields} fields and ${maxHeaderBytes} octets`,
+);
 export const badContent: Reply = reply(550, "5.6.0", "lines end with CR LF and hold no NUL");
 export const longTextLine: Reply = reply(550, "5.6.0", "the message has a line that is too long");
 export const noBinary: Reply = reply(555, "5.6.1", "BODY=BINARYMIME is not offered");
@@ -97,7 +105,7 @@ export function replyToFault(fault: CommandFault): Reply {
 
 /** What a client hears when a handler threw; never the error's own words. */
 export function replyToError(error: unknown): Reply {
-  if (error instanceof Full) return reply(452, "4.3.1", "no room now, try again later");
+  if (error instanceof Full) return noRoom;
   if (error instanceof Unavailable) return reply(451, "4.3.0", "not now, try again later");
   if (error instanceof Denied) return reply(550, "5.7.1", "not permitted");
   if (error instanceof Misconfigured) return reply(451, "4.3.5", "out of order, try again later");

@@ -4,7 +4,7 @@ import type { Envelope, Recipient } from "#model/envelope";
 import type { Reply } from "#model/reply";
 import { ContentScanner } from "./content-scanner.ts";
 import { Intake } from "./intake.ts";
-import type { ContentSink, SmtpLimits } from "./types.ts";
+import type { ContentSink, SmtpServerOptions } from "./types.ts";
 
 /** What is said at the end of a message: once, or for LMTP to each recipient (RFC 2033 §4.2). */
 export function finalReplies(
@@ -30,6 +30,7 @@ const graceMs = 60_000;
 
 export class Transfer {
   readonly envelope: Envelope;
+  readonly declaredBytes: number;
   readonly recipients: Recipient[] = [];
   scanner: ContentScanner | undefined;
   intake: Intake | undefined;
@@ -40,13 +41,20 @@ export class Transfer {
   #startedMs = 0;
   #waitingSinceMs = 0;
 
-  constructor(wishes: Omit<Envelope, "recipients">) {
+  /** @param declaredBytes as SIZE said (RFC 1870 §6.1) */
+  constructor(wishes: Omit<Envelope, "recipients">, declaredBytes = 0) {
+    this.declaredBytes = declaredBytes;
     this.envelope = { ...wishes, recipients: this.recipients };
   }
 
   /** @param dotted DATA, not BDAT */
-  open(sink: ContentSink, dotted: boolean, limits: SmtpLimits, nowMs: number): void {
-    this.intake = new Intake(sink, limits.maxMessageBytes);
+  open(
+    sink: ContentSink,
+    dotted: boolean,
+    { limits, room }: Pick<SmtpServerOptions, "limits" | "room">,
+    nowMs: number,
+  ): void {
+    this.intake = new Intake(sink, limits.maxMessageBytes, room);
     this.scanner = new ContentScanner(dotted, limits.maxTextLineBytes);
     this.#startedMs = nowMs;
   }

@@ -13,6 +13,7 @@ import type { ContentId, MessageId } from "#model/mailbox";
 import type { Reply } from "#model/reply";
 import type { TlsVersion } from "#model/tls-policy";
 import type { smtpParameters } from "./parameters.ts";
+import type { MessageRoom } from "./room.ts";
 import type { TarpitOptions } from "./tarpit.ts";
 
 export type SmtpLimits = Values<typeof smtpParameters>;
@@ -99,6 +100,8 @@ export interface SmtpServerOptions {
   /** Instead of `auth`. */
   readonly sasl?: SaslPort;
   readonly peers?: PeerPort;
+  /** Where messages count while they come in and are kept; absent: the handler sees to its memory. */
+  readonly room?: MessageRoom;
   /** Networks ("192.0.2.0/24") whose connections must begin with a PROXY header. */
   readonly proxyTrusted: readonly string[];
   readonly clock: Clock;

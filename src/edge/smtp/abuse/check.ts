@@ -1,7 +1,7 @@
 /** Whether the [abuse] table holds together. */
 
 import { Misconfigured } from "#base/errors";
-import { type IpRange, parseRange } from "#base/ip";
+import { type IpRange, networkFault, parseRange } from "#base/ip";
 import type { Values } from "#base/parameters";
 import { type BlockList, parseBlockList } from "./block-lists.ts";
 import type { abuseParameters } from "./parameters.ts";
@@ -16,7 +16,9 @@ export function checkAbuse(settings: AbuseSettings, ownRelays: readonly string[]
   networksOf(settings);
   blockListsOf(settings);
   if (settings.onlyFrom === "ownRelays" && ownRelays.length === 0) {
-    throw new Misconfigured("abuse.onlyFrom: identity.ownRelays names no host that may bring mail");
+    throw new Misconfigured(
+      'abuse.onlyFrom: identity.ownRelays names no host that may bring mail: write the networks of your provider there, or onlyFrom = "anywhere"',
+    );
   }
   if (settings.greylistDelayS >= settings.greylistWindowH * 3600) {
     throw new Misconfigured(
@@ -30,8 +32,9 @@ export function checkAbuse(settings: AbuseSettings, ownRelays: readonly string[]
 export function networksOf({ allow }: Pick<AbuseSettings, "allow">): readonly IpRange[] {
   return allow.map((text) => {
     const range = parseRange(text);
-    if (range !== undefined) return range;
-    throw new Misconfigured(`abuse.allow: "${text}" is not a network, as 192.0.2.0/24`);
+    const fault = networkFault(text);
+    if (range !== undefined && fault === undefined) return range;
+    throw new Misconfigured(`abuse.allow: "${text}" ${fault}`);
   });
 }
 

@@ -61,7 +61,8 @@ export async function openGuard(
     overload,
     tarpit: {
       delayMs: settings.abuse.tarpitS * 1000,
-      sessions: settings.abuse.tarpitSessions,
+      // Those that wait never take the doors from those that work.
+      sessions: Math.min(settings.abuse.tarpitSessions, settings.smtp.connections / 2),
       isSpared: (connection) => abuse.isTrusted(connection),
     },
     async [Symbol.asyncDispose]() {

@@ -45,7 +45,7 @@ export const abuseParameters: AbuseParameters = {
     default: 1000,
     unit: "count",
     min: 0,
-    doc: "Sessions that wait in that pause at once; further ones are answered at once. Keep it well below smtp.connections.",
+    doc: "Sessions that wait in that pause at once; further ones are answered at once. Never more than half of smtp.connections.",
   },
   connectionsPerMinute: {
     default: 300,
