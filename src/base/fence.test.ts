@@ -7,7 +7,7 @@ import { after, describe, test } from "node:test";
 import { type Fenced, type Grants, noGrants, startFlags } from "#base/fence";
 
 const folder = mkdtempSync(join(tmpdir(), "fence-"));
-const application = mkdtempSync(join(tmpdir(), "fence-app-"));
+const application = mkdtempSync(join(tmpdir(), "fence-app-#1 %20"));
 mkdirSync(join(application, "programs"));
 mkdirSync(join(application, "src/base"), { recursive: true });
 copyFileSync(join(import.meta.dirname, "frozen.ts"), join(application, "src/base/frozen.ts"));

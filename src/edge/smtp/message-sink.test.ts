@@ -13,7 +13,7 @@ import { replayCounter } from "#identity/replay";
 import type { Connection } from "#model/connection";
 import type { Reply } from "#model/reply";
 import { defaultSenderRules } from "#policy";
-import type { SmtpHandler } from "#transport/smtp-server";
+import type { ContentSink, SmtpHandler } from "#transport/smtp-server";
 import { type FakeClock, fakeClock } from "../../../tests/kit/fake-clock.ts";
 import { type Zone, zoneResolver } from "../../../tests/kit/fake-dns.ts";
 import type { Handover } from "./deposit.ts";
@@ -38,12 +38,15 @@ interface Edge {
   readonly registry: Registry;
   readonly deposits: Deposit[];
   readonly ends: DepositEnd[];
+  /** What messages hold. */
+  readonly held: { bytes: number };
 }
 
 /** @param silent no question of that type is answered */
 function edgeWith(replayLimit: number, silent?: string): Edge {
   const clock = fakeClock();
   const registry = new Registry();
+  const held = { bytes: 0 };
   const [deposits, ends]: [Deposit[], DepositEnd[]] = [[], []];
   const known = zoneResolver(zone);
   const whole: InboundPorts["depositor"]["whole"] = async (deposit, _content, end) => {
@@ -72,7 +75,15 @@ function edgeWith(replayLimit: number, silent?: string): Edge {
       opinions: () => [],
       isTrusted: () => true,
     },
-    overload: { hold: () => true, release() {} },
+    overload: {
+      hold(bytes) {
+        held.bytes += bytes;
+        return true;
+      },
+      release(bytes) {
+        held.bytes -= bytes;
+      },
+    },
     depositor: {
       open: () => true,
       waiting: () => 0,
@@ -100,10 +111,10 @@ function edgeWith(replayLimit: number, silent?: string): Edge {
     clock,
     random: systemRandom,
   });
-  return { handler, clock, registry, deposits, ends };
+  return { handler, clock, registry, deposits, ends, held };
 }
 
-async function send(edge: Edge, octets: Buffer, to: string): Promise<Reply> {
+function begun(edge: Edge, to: string): ContentSink {
   const connection: Connection = {
     ...{ listener: "smtp", clientAddress: "192.0.2.25", clientPort: 1, helo: "mx.good.example" },
     extended: true,
@@ -113,7 +124,11 @@ async function send(edge: Edge, octets: Buffer, to: string): Promise<Reply> {
   assert.equal(edge.handler.mail?.(session, envelope), undefined);
   assert.equal(edge.handler.recipient(session, to), undefined);
   const transaction = { id: "0".repeat(32), connection, envelope, receivedAtMs: 0 };
-  const sink = edge.handler.begin(transaction);
+  return edge.handler.begin(transaction);
+}
+
+async function send(edge: Edge, octets: Buffer, to: string): Promise<Reply> {
+  const sink = begun(edge, to);
   await sink.write(octets);
   const facts = { contentId: hash("sha256", octets), sizeBytes: octets.length };
   return (await sink.end(facts)) as Reply;
@@ -194,4 +209,13 @@ describe("the client's reverse name (RFC 8601 §3)", () => {
     assert.equal(replies[0]?.code, 250);
     assert.equal(edge.deposits[0]?.connection.reverseName, undefined);
   });
+});
+
+test("V2 octets that come one by one count with what a piece costs", async () => {
+  const edge = edgeWith(100);
+  const sink = begun(edge, "ann@example.org");
+  for (let nth = 0; nth < 1000; nth += 1) await sink.write(Buffer.from("y"));
+  assert.ok(edge.held.bytes > 250_000, `${edge.held.bytes}`);
+  sink.abort("closed");
+  assert.equal(edge.held.bytes, 0);
 });

@@ -15,7 +15,12 @@ import { isPositive } from "#model/reply";
 import type { TraceStep } from "#model/trace";
 import type { Verdict } from "#model/verdict";
 import { decide, replyTo, weighIdentity } from "#policy";
-import type { ContentFacts, ContentSink, Transaction } from "#transport/smtp-server";
+import {
+  type ContentFacts,
+  type ContentSink,
+  pieceBytes,
+  type Transaction,
+} from "#transport/smtp-server";
 import type { Handover } from "./deposit.ts";
 import type { Dialogue, InboundPorts } from "./inbound.ts";
 
@@ -74,8 +79,9 @@ export class MessageSink implements ContentSink {
     }
     this.#checks.write(chunk);
     if (this.#handover !== undefined) return this.#handover.write(chunk);
-    if (!this.#ports.overload.hold(chunk.length)) return this.#refuse(noRoom);
-    this.#heldBytes += chunk.length;
+    const heldBytes = chunk.length + pieceBytes;
+    if (!this.#ports.overload.hold(heldBytes)) return this.#refuse(noRoom);
+    this.#heldBytes += heldBytes;
     this.#held.push(chunk);
     if (this.#sizeBytes > holdBytes) return this.#startStreaming();
   }

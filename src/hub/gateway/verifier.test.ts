@@ -8,6 +8,7 @@ import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
 import { defaultsOf } from "#base/parameters";
 import { systemRandom } from "#base/random";
+import { fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
 import { gatewayEvents } from "./events.ts";
 import { completeGateway, gatewayParameters } from "./settings.ts";
 import { Verifier } from "./verifier.ts";
@@ -44,4 +45,29 @@ test("nothing that a server says moves the cursor of an administrator's terminal
   await using verifier = new Verifier(completeGateway("old", given), source, ports);
   assert.equal(await verifier.ask("ana@example.org"), "later");
   assert.equal(verifier.trouble, "said 550  ]0;x  2J no");
+});
+
+test("a question that waits for others is answered in time, too", async () => {
+  const clock = fakeClock();
+  let asked = 0;
+  const source = {
+    has: () => {
+      asked += 1;
+      return new Promise<boolean>(() => {});
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+  await using verifier = new Verifier(completeGateway("old", given), source, { ...ports, clock });
+  const answers: string[] = [];
+  for (let nth = 0; nth < 100; nth += 1) {
+    void verifier.ask(`u${nth}@example.org`).then((answer) => answers.push(answer));
+  }
+  await settle(60);
+  await clock.advance(15_000);
+  await settle(60);
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 100 }, () => "later"),
+  );
+  assert.equal(asked, 16, "nobody hears the others' answers any more");
 });

@@ -1,6 +1,7 @@
 /** Answers whether a recipient of a gateway domain exists: from memory, or by asking, each once. */
 
 import type { Clock } from "#base/clock";
+import { Unavailable } from "#base/errors";
 import { Gate } from "#base/limits";
 import type { Random } from "#base/random";
 import { splitPath } from "#formats/address";
@@ -92,8 +93,15 @@ export class Verifier implements AsyncDisposable {
 
   async #answer(address: string): Promise<RecipientAnswer> {
     const { clock } = this.#ports;
+    const endMs = clock.tickMs() + answerMs;
+    const asked = this.#gate.run(async () => {
+      // Nobody hears the answer to a question that waited for so long.
+      const leftMs = endMs - clock.tickMs();
+      if (leftMs <= 0) throw new Unavailable("no answer in time");
+      return within(clock, leftMs, this.#source.has(address));
+    });
     try {
-      const has = await this.#gate.run(() => within(clock, answerMs, this.#source.has(address)));
+      const has = await within(clock, answerMs, asked);
       if (has === undefined) return "later";
       this.#reached("");
       return has ? "known" : "unknown";

@@ -225,7 +225,8 @@ class Run {
       const waiting = await this.#stillWaiting(letter);
       if (waiting.length === 0) continue;
       const isWorn = held.used >= messagesPerSession || session.isSpent;
-      if (isWorn || !session.usable) {
+      // One that ended before it was asked for anything is an attempt all the same: else for ever.
+      if (isWorn || (!session.usable && held.used > usedBefore)) {
         // RFC 9422: where it took something, the next connection takes more.
         (isWorn && held.used > usedBefore ? here : elsewhere).push(waiting);
         for (const item of waiting) this.#passedOver.add(item);

@@ -95,9 +95,11 @@ export async function gatherPassing(
   lane.fresh.clear();
   for (let seen = 0; target !== undefined && seen < passingItems; seen += passingPage) {
     const from = { domain: target.domain, read: lane.seenUpTo };
+    lane.hasUnseen = false; // until something comes while it is read
     const page = await due(from, { nowMs, limit: passingPage }, deps);
     for (const item of page ?? []) {
       if (messages.size >= most && !messages.has(item.message)) {
+        lane.hasUnseen = true;
         return { items, targets: [target], spent: [] };
       }
       lane.seenUpTo = item;
@@ -107,8 +109,9 @@ export async function gatherPassing(
       items.push(item);
       messages.add(item.message);
     }
-    lane.hasUnseen = page === undefined || page.length === passingPage;
-    if (page === undefined || !lane.hasUnseen) break;
+    const isMore = page?.length === passingPage;
+    lane.hasUnseen ||= page === undefined || isMore;
+    if (!isMore) break;
   }
   if (lane.hasUnseen && items.length === 0) {
     lane.pause(nowMs + passingMs, "what waits is looked through");

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Duplex } from "node:stream";
 import { describe, test } from "node:test";
+import type { QueueDeps } from "#transport/queue";
 import { house, plainConnector, run } from "../../../tests/kit/outbound.ts";
 
 const zone = {
@@ -95,3 +97,39 @@ describe("LIMITS of a server (RFC 9422): the rest goes to the same host", () => 
     await at.queue.stop();
   });
 });
+
+test("V3 a server that is gone as soon as a session is open is an attempt that failed", async () => {
+  let dials = 0;
+  const dial: QueueDeps["dial"] = async () => {
+    dials += 1;
+    return new Gone();
+  };
+  const at = house({}, { zone, deps: { dial } });
+  for (const who of ["a", "b", "c"]) {
+    at.store.add(`q${who}`, `${who}@two.test`, at.clock.nowMs(), { message: who });
+  }
+  await run(at);
+  const firsts = at.store.log.toSorted();
+  assert.deepEqual(firsts, ["qa deferred", "qb deferred", "qc deferred"]);
+  assert.ok(dials <= 6, `${dials} connections`);
+  await at.queue.stop(0);
+});
+
+/** Its answer to EHLO and its end come together, as over a link. */
+class Gone extends Duplex {
+  constructor() {
+    super();
+    this.push("220 gone.test\r\n");
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    done();
+    if (!chunk.toString().startsWith("EHLO")) return;
+    setImmediate(() => {
+      this.push("250 gone.test\r\n");
+      this.push(null);
+    });
+  }
+}

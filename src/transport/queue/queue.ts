@@ -232,6 +232,10 @@ class Engine implements Queue {
         if (isOfPlace && one.last !== undefined && one.last.reply.code < 500) dead ??= one.last;
         report = { ...report, ...one, opened: report.opened || one.opened };
       }
+    } catch (error) {
+      // Begun again at once it would end in the same way, for ever.
+      report = { ...report, isOurs: true };
+      throw error;
     } finally {
       wait.end();
       // What did not come to be tried is tried again.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Unavailable } from "#base/errors";
 import { settle } from "../../../tests/kit/fake-clock.ts";
-import { type House, house, run, smartConnector } from "../../../tests/kit/outbound.ts";
+import { type House, house, policiesOf, run, smartConnector } from "../../../tests/kit/outbound.ts";
 
 const ways = { "*": smartConnector(["192.0.2.1:2626"]) };
 const zone = { "one.test A": [{ address: "198.51.100.1" }] };
@@ -72,4 +72,21 @@ describe("V1 what cannot be read of the queue strands nothing", () => {
       await at.queue.stop();
     });
   }
+});
+
+test("V1 an attempt that ends in a fault of ours is not begun again all the time", async () => {
+  const hops = {
+    ...policiesOf(),
+    observed() {
+      throw new TypeError("a bug");
+    },
+  };
+  const at = house({ "198.51.100.1": {} }, { zone, deps: { hops } });
+  fill(at, 1);
+  await run(at);
+  await at.clock.advance(60_000);
+  await settle(60);
+  assert.ok(at.dialled.length < 100, `${at.dialled.length} connections in a minute`);
+  assert.ok(at.dialled.length > 2, "it is begun again");
+  await at.queue.stop(0);
 });

@@ -336,6 +336,27 @@ describe('CAP-49 "TLS-Required: No" does not share the rest of a place whose TLS
     await at.queue.stop();
   });
 
+  test("CAP-49 one that comes while the others are looked through goes, too", async () => {
+    const at = house({ "198.51.100.1": {} }, { zone: at198, demands: notListed });
+    const { due } = at.store;
+    at.store.add("q1", "b@one.test", at.clock.nowMs(), { message: "m1" });
+    await run(at);
+    let reads = 0;
+    at.store.due = async (...asked) => {
+      const page = await due(...asked);
+      reads += 1;
+      const some = { message: "no2", tlsOptional: true };
+      if (reads === 1) at.store.add("no2", "b@one.test", at.clock.nowMs(), some);
+      return page;
+    };
+    await at.clock.advance(1000);
+    at.store.add("no1", "b@one.test", at.clock.nowMs(), { message: "no1" });
+    await settle(60);
+    await pass(at, 1);
+    assert.equal(at.store.items.get("no2")?.state, "delivered");
+    await at.queue.stop();
+  });
+
   test("CAP-49 one that has to be tried again is, though the others rest", async () => {
     let isBusy = true;
     const answer = (line: string) =>

@@ -7,7 +7,7 @@ import { beginLogin, mechanismsFor } from "./login.ts";
 import * as replies from "./replies.ts";
 import type { Session } from "./session.ts";
 import { slowly } from "./tarpit.ts";
-import { Transfer } from "./transfer.ts";
+import { finalReplies, Transfer } from "./transfer.ts";
 
 /** A browser or an open proxy was made to talk to us: its body would be read as commands. */
 const http = /^(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|TRACE|CONNECT|PRI) /i;
@@ -203,16 +203,28 @@ function chunk(session: Session, sizeBytes: number, last: boolean): void {
   if (transfer.recipients.length === 0) {
     return session.discardChunk(sizeBytes, replies.recipientFirst);
   }
-  if (transfer.intake === undefined && !hasRoom(session, transfer.declaredBytes)) {
-    // Chunks behind this one are no beginning of a message.
-    session.resetTransaction();
-    return session.discardChunk(sizeBytes, replies.noRoom);
-  }
   transfer.chunkLeft = sizeBytes;
   transfer.chunkBytes = sizeBytes;
   transfer.chunkIsLast = last;
-  if (transfer.intake === undefined) openContent(session, transfer, false);
-  session.beginChunk(sizeBytes);
+  const refusal = transfer.intake === undefined ? beginChunks(session, transfer) : undefined;
+  if (refusal === undefined) return session.beginChunk(sizeBytes);
+  const { length } = finalReplies(transfer, refusal, session.core.options.protocol);
+  // Chunks behind this one are no beginning of a message.
+  session.resetTransaction();
+  session.discardChunk(sizeBytes, refusal, length);
+}
+
+/** @returns why there is no message; the octets of the chunk come all the same */
+function beginChunks(session: Session, transfer: Transfer): Reply | undefined {
+  if (!hasRoom(session, transfer.declaredBytes)) return replies.noRoom;
+  try {
+    openContent(session, transfer, false);
+    return undefined;
+  } catch (error) {
+    const reply = replies.replyToError(error);
+    if (reply.status === "4.3.0") session.core.events.handlerFailed(error);
+    return reply;
+  }
 }
 
 /** Ours: below so much left nothing is begun (RFC 5321 §4.5.3.1.7). */

@@ -6,7 +6,7 @@ export {
   connectorRules,
 } from "./connectors.ts";
 export { smtpParameters } from "./parameters.ts";
-export { type MessageRoom, messageRoom } from "./room.ts";
+export { type MessageRoom, messageRoom, pieceBytes } from "./room.ts";
 export { createSmtpServer, type SmtpServer } from "./server.ts";
 export type { TarpitOptions } from "./tarpit.ts";
 export type {

@@ -4,7 +4,7 @@ import { createHash, type Hash, hash } from "node:crypto";
 import type { Reply } from "#model/reply";
 import { HeaderBound } from "./header-bound.ts";
 import * as replies from "./replies.ts";
-import type { MessageRoom } from "./room.ts";
+import { type MessageRoom, pieceBytes } from "./room.ts";
 import type { ContentFacts, ContentSink } from "./types.ts";
 
 export class Intake {
@@ -39,11 +39,12 @@ export class Intake {
       this.refuse(replies.headerTooLarge, "header too large");
       return;
     }
-    if (this.#room?.hold(piece.length) === false) {
+    const heldBytes = piece.length + pieceBytes;
+    if (this.#room?.hold(heldBytes) === false) {
       this.refuse(replies.noRoom, "no room");
       return;
     }
-    this.#heldBytes += piece.length;
+    this.#heldBytes += heldBytes;
     if (this.#hash !== undefined) this.#hash.update(piece);
     else if (this.#first === undefined) this.#first = piece;
     else this.#hash = createHash("sha256").update(this.#first).update(piece);

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { Unavailable } from "#base/errors";
 import type { Reply } from "#model/reply";
 import { Talk } from "../../../tests/kit/talk.ts";
+import { messageRoom } from "./room.ts";
 import { type TestServer, type TestWishes, testServer } from "./testing.ts";
 
 /** Keeps everything, and answers each recipient by the first letter of its name. */
@@ -90,5 +91,23 @@ describe("LMTP (RFC 2033)", () => {
       }
       assert.match(await talk.ask("NOOP"), /^250 /);
     }
+  });
+
+  test("a chunk that is not the last has one reply, also when it is refused", async () => {
+    await using server = await lmtpServer({ limits: { maxMessageBytes: 10 } });
+    using talk = await begun(server, "a@known.example", "b@known.example");
+    talk.send("BDAT 19\r\nSubject: too long\r\n");
+    assert.match(await talk.reply(), /^552 /);
+    assert.match(await talk.ask("RSET"), /^250 /);
+  });
+
+  test("where there is no room the last chunk has a reply for each recipient, too", async () => {
+    const room = messageRoom(100_000);
+    await using server = await lmtpServer({ room });
+    using talk = await begun(server, "a@known.example", "b@known.example");
+    room.hold(90_000);
+    talk.send("BDAT 12 LAST\r\nSubject: x\r\n");
+    for (let count = 0; count < 2; count += 1) assert.match(await talk.reply(), /^452 4\.3\.1 /);
+    assert.match(await talk.ask("NOOP"), /^250 /);
   });
 });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Talk } from "../../../tests/kit/talk.ts";
+import { Intake } from "./intake.ts";
 import { messageRoom } from "./room.ts";
 import { type TestServer, type TestWishes, testServer } from "./testing.ts";
 
@@ -99,6 +100,27 @@ describe("V2 messages that come by several servers share one room", () => {
     }
     using client = await greeted(one);
     await begin(client, roomBytes);
+  });
+
+  test("V2 a chunk that ends between CR and LF is put off, not refused for good", async () => {
+    const [one, other] = await open();
+    await using _both = { [Symbol.asyncDispose]: () => closed(one, other) };
+    using client = await greeted(other);
+    await begin(client);
+    using _holder = await holding(one, 900_000);
+    client.send(`BDAT 200001\r\n${message(200_000).slice(0, 199_998)}\r\n\r`);
+    assert.match(await client.reply(), /^452 4\.3\.1 /);
+    assert.match(await client.ask("NOOP"), /^250 /);
+  });
+
+  test("V2 octets that come one by one count with what a piece costs", () => {
+    const room = messageRoom(roomBytes);
+    const sink = { write() {}, end: () => ({ code: 250, text: "kept" }), abort() {} };
+    const intake = new Intake(sink, roomBytes, room);
+    for (let nth = 0; nth < 1000; nth += 1) void intake.take(Buffer.from("y"));
+    assert.equal(room.fits(roomBytes - 250_000), false);
+    void intake.end();
+    assert.equal(room.fits(roomBytes), true);
   });
 
   test("V2 a sink that throws at the end gives its room back", async () => {

@@ -1,5 +1,11 @@
 /** What messages may hold in memory on their way in, over all servers that share it. */
 
+/**
+ * What a piece costs besides its octets: objects and places of their own (some 220 octets of heap, and
+ * as much and more beside it). Who sends octet by octet would hold hundreds of times what was counted.
+ */
+export const pieceBytes = 512;
+
 export interface MessageRoom {
   /** Would so many octets fit now? */
   fits(bytes: number): boolean;

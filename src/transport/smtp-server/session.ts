@@ -45,7 +45,7 @@ export class Session extends Wire implements SmtpSession {
   readonly #endsMs: number;
   #outcome: ScanOutcome = "more";
   #discardLeft = 0;
-  #afterDiscard: Reply = replies.recipientFirst;
+  #afterDiscard: (() => void) | undefined;
 
   constructor(core: Core, stream: Duplex, from: Endpoint) {
     super(stream);
@@ -180,14 +180,15 @@ export class Session extends Wire implements SmtpSession {
     if (sizeBytes === 0) this.#afterPiece();
   }
 
-  /** RFC 3030 §2: the octets of a refused chunk come all the same. */
-  discardChunk(sizeBytes: number, reply: Reply): void {
-    if (sizeBytes === 0) {
+  /** RFC 3030 §2: the octets of a refused chunk come all the same. @param times for LMTP */
+  discardChunk(sizeBytes: number, reply: Reply, times = 1): void {
+    const refuse = (): void => {
+      for (let told = 1; told < times; told += 1) this.reply(reply);
       this.error(reply);
-      return;
-    }
+    };
+    if (sizeBytes === 0) return refuse();
     this.#discardLeft = sizeBytes;
-    this.#afterDiscard = reply;
+    this.#afterDiscard = refuse;
     this.phase = "discard";
   }
 
@@ -359,7 +360,7 @@ export class Session extends Wire implements SmtpSession {
     const { intake, scanner } = transfer;
     if (intake === undefined || scanner === undefined) return;
     this.#outcome = "more";
-    if (!scanner.isWhole) {
+    if (intake.refusal === undefined && !scanner.isWhole) {
       this.refuse("bad-content", replies.badContent);
       return;
     }
@@ -386,6 +387,6 @@ export class Session extends Wire implements SmtpSession {
     this.#discardLeft -= length;
     if (this.#discardLeft > 0) return;
     this.phase = "command";
-    this.error(this.#afterDiscard);
+    this.#afterDiscard?.();
   }
 }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { Unavailable } from "#base/errors";
 import { Talk } from "../../../tests/kit/talk.ts";
 import { type TestServer, testServer } from "./testing.ts";
 
@@ -99,4 +100,38 @@ describe("S1 smuggling", { concurrency: 8 }, () => {
       assert.match(await client.rest(), /^500 5\.5\.2 [^\r]*\r\n$/);
     });
   }
+});
+
+describe("S1 a message that cannot be begun", () => {
+  test("S1 the octets of its chunk are no commands", async () => {
+    let isDown = true;
+    const delivered: string[] = [];
+    await using server = await testServer({
+      handler: {
+        begin({ envelope }) {
+          if (isDown) throw new Unavailable("link is down");
+          return {
+            write() {},
+            end() {
+              delivered.push(envelope.reversePath);
+              return { code: 250, status: "2.0.0", text: "kept" };
+            },
+            abort() {},
+          };
+        },
+      },
+    });
+    using client = await open(server);
+    const content = `RSET\r\n${smuggled.replace("DATA", "BDAT 1 LAST")}`;
+    client.send(`BDAT ${content.length} LAST\r\n${content}`);
+    assert.match(await client.reply(), /^451 4\.3\.0 /);
+    assert.match(await client.ask("NOOP"), /^250 2\.0\.0 /);
+    // Chunks behind it are no beginning of a message.
+    isDown = false;
+    client.send("BDAT 6 LAST\r\nRSET\r\n");
+    assert.match(await client.reply(), /^503 5\.5\.1 /);
+    client.send("QUIT\r\n");
+    assert.match(await client.rest(), /^221 /);
+    assert.deepEqual(delivered, []);
+  });
 });

@@ -8,12 +8,12 @@ import type { ContentSink, SmtpServerOptions } from "./types.ts";
 
 /** What is said at the end of a message: once, or for LMTP to each recipient (RFC 2033 §4.2). */
 export function finalReplies(
-  { recipients }: Transfer,
+  { recipients, chunkIsLast }: Transfer,
   outcome: Reply | readonly Reply[],
   protocol: "smtp" | "lmtp" = "smtp",
 ): readonly Reply[] {
   if (isSeveral(outcome)) return outcome;
-  return protocol === "lmtp" ? recipients.map(() => outcome) : [outcome];
+  return protocol === "lmtp" && chunkIsLast ? recipients.map(() => outcome) : [outcome];
 }
 
 /** Of a message that some recipients have: that somebody has it. */
@@ -37,7 +37,8 @@ export class Transfer {
   /** Octets of the present BDAT chunk that are still to come. */
   chunkLeft = 0;
   chunkBytes = 0;
-  chunkIsLast = false;
+  /** What comes by DATA is the last, too. */
+  chunkIsLast = true;
   #startedMs = 0;
   #waitingSinceMs = 0;
 
