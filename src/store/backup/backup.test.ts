@@ -110,11 +110,11 @@ describe("a backup under write load", () => {
     for (let number = 1; number <= 60; number += 1) await acceptMail(store, number);
     const { target } = memoryTarget();
     const { name } = await backUp(store, target);
-    const expected = rowsOf(indexPath);
     await store[Symbol.asyncDispose]();
+    const expected = rowsOf(indexPath);
     const copy = await openCopy(await restoredTo(target, name));
-    const rows = rowsOf(copy.indexPath);
     await copy.store[Symbol.asyncDispose]();
+    const rows = rowsOf(copy.indexPath);
     // The source has since written down that the backup was made; scrubs are not in the ledger.
     const differ = (rows as [string, unknown][]).filter(
       ([table, its], at) => JSON.stringify([table, its]) !== JSON.stringify(expected[at]),
