@@ -1,7 +1,6 @@
 /** The flags that each program is started with: the seat belt around it (docs/decisions/0005). */
 
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 
 /** The part of a program's manifest that the flags depend on. */
 export interface Fenced {
@@ -59,9 +58,9 @@ export function startFlags(
   const flags = [...always];
   if (!grants.ffi) flags.push("--no-experimental-ffi");
   if (program.zone !== "inside") {
-    // As an address: of a path what follows "#" would be left out.
-    const frozen = pathToFileURL(join(paths.application, "src/base/frozen.ts"));
-    flags.push(`--import=${frozen.href}`, ...lean);
+    // It is read as an address, of which what follows "#" would be left out.
+    const frozen = join(paths.application, "src/base/frozen.ts");
+    flags.push(`--import=${frozen.replace(/[%#?]/g, encodeURIComponent)}`, ...lean);
   }
   if (program.fence !== "permission") return flags;
   flags.push("--permission", "--allow-net");

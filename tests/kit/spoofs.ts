@@ -386,7 +386,7 @@ export const fromForms: readonly Spoof[] = numbered("A4", [
   [
     "a long header between two",
     "not-verified ambiguous-author",
-    `From: ${evil}\r\n${"X-Pad: x\r\n".repeat(9000)}From: ${bank}`,
+    `From: ${evil}\r\n${`X-Pad: ${"x".repeat(90)}\r\n`.repeat(900)}From: ${bank}`,
   ],
   [
     "a header too long to be read",

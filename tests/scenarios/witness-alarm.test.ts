@@ -56,7 +56,9 @@ async function send(count: number, marker: string): Promise<string> {
     const octets = plainMessage({ from: "a@localhost", to, marker: `${marker}-${number}@x` });
     const mail = { from: "a@localhost", to: [to], octets };
     const reply = await sendMail(installation.ready().smtp, mail);
-    id = /kept as ([0-9a-f]{32})/.exec(reply ?? "")?.[1] ?? assert.fail(reply ?? "broken");
+    id =
+      /kept as ([0-9a-f]{32})/.exec(reply ?? "")?.[1] ??
+      assert.fail(`${reply}\n${installation.log()}`);
   }
   return id;
 }
