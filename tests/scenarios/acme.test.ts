@@ -274,7 +274,8 @@ describe("ACME", { skip: hasPebble ? false : "pebble is not installed" }, () => 
     assert.ok(
       place?.findings.some(({ code, text }) => code === "order-failed" && /elsewhere/.test(text)),
     );
-    // Not again before the pause is over, whatever else is looked at.
+    // Not again before the pause is over, whatever else is looked at; what was under way has ended.
+    await shortly();
     const count = dialled.length;
     clock.jump(10 * 60_000);
     await shortly();
