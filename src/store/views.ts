@@ -133,8 +133,7 @@ export class Views {
     if (path === ":memory:") return;
     // NORMAL in WAL mode syncs at checkpoints only. A power cut may take the last transactions,
     // which the ledger holds, but leaves a sound database; OFF would not promise that.
-    // Nobody else opens it while we do, so no statement has to ask for locks.
-    this.db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+    this.db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
       PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;
       PRAGMA secure_delete = FAST;`);
   }
