@@ -89,7 +89,7 @@ export const webParameters = {
     unit: "count",
     min: 1,
     max: 10_000,
-    doc: "Login forms taken from one network a minute before it is told to slow down.",
+    doc: "Login forms taken from one network a minute; raise it when many people share an address.",
   },
 } as const;
 

@@ -11,7 +11,10 @@ import { type ProviderUnderTest, startProvider } from "../kit/oidc-provider.ts";
 import { shot } from "./login-webmail-stub.ts";
 
 /** Sessions of a private computer last a minute without use, so that their end can be waited for. */
-const config = (provider: ProviderUnderTest, folder: string): string => `[login]
+const config = (provider: ProviderUnderTest, folder: string): string => `[web]
+loginsPerMinute = 200 # one network signs in for everybody here
+
+[login]
 idleMinutes = 1
 oidcIssuer = "${provider.issuer}"
 oidcClientId = "${provider.clientId}"
@@ -98,7 +101,15 @@ async function enter(page: Page, who: Somebody, computer = "Shared or public"): 
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
-const inMail = (page: Page): Promise<void> => page.locator(".mailbox").first().waitFor();
+/** Waits for the mail; what the page shows instead is the first question of whoever reads a failure. */
+async function inMail(page: Page): Promise<void> {
+  try {
+    await page.locator(".mailbox").first().waitFor();
+  } catch (cause) {
+    const shown = await page.locator("body").innerText();
+    throw new Error(`no mail at ${page.url()}, but: ${shown.slice(0, 1000)}`, { cause });
+  }
+}
 
 async function openSecurity(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Security" }).click();
