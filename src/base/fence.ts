@@ -39,6 +39,9 @@ const always: readonly string[] = [
   // Buffers of messages hang on young objects: looked at often they are let go of young. With the
   // engine's 16 MiB they pile up outside of the heap until it collects everything (docs/performance.md).
   "--max-semi-space-size=8",
+  // Where little is going on, the engine lets the heap grow by a few MiB only, which those buffers
+  // fill with a hundred messages: then it stops for a collection of everything each second.
+  "--heap-growing-percent=200",
 ];
 
 /** Programs that run on Node alone and touch no database can do without more. */

@@ -3,6 +3,7 @@
 import type { Clock } from "#base/clock";
 import type { Log } from "#base/log";
 import { type AffectedMessage, affectedBy } from "./affected.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import type { DamagePlace } from "./damage.ts";
 import type { StoreEvents } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
@@ -69,6 +70,7 @@ export class Keeper {
   readonly #events: StoreEvents;
   #sealer: Sealer | undefined;
   #scrubber: Scrubber | undefined;
+  #checkpoints: Checkpoints | undefined;
   #opened: Opened | undefined;
   /** Put right before there was a ledger to say so in. */
   #early: Repaired[] = [];
@@ -105,6 +107,7 @@ export class Keeper {
     this.#opened = opened;
     for (const one of this.#early.splice(0)) this.#writeDown(one);
     const { views, supply } = opened;
+    this.#checkpoints = Checkpoints.of(views, this.#log);
     this.#scrubber = new Scrubber({
       segments: this.#segments,
       repair: this.repair,
@@ -160,6 +163,7 @@ export class Keeper {
   /** When nothing is written any more. */
   async close(): Promise<void> {
     await this.#sealer?.close();
+    await this.#checkpoints?.[Symbol.asyncDispose]();
   }
 
   #repaired(one: Repaired): void {

@@ -125,6 +125,7 @@ export class Views {
   readonly #statements = new Map<string, StatementSync>();
   /** Texts that many rows have, by what is sealed of them. */
   readonly #opened = new Map<string, string>();
+  #committed: (() => void) | undefined;
 
   constructor(path: string, keys: StoreKeys) {
     this.keys = keys;
@@ -210,6 +211,23 @@ export class Views {
       if (this.db.isTransaction) this.db.exec("ROLLBACK");
       throw error;
     }
+    this.#committed?.();
+  }
+
+  /**
+   * Leaves it to somebody else to write the log back while it is shorter than that.
+   *
+   * @param committed called after each transaction
+   */
+  checkpointAt(pages: number, committed?: () => void): void {
+    this.db.exec(`PRAGMA wal_autocheckpoint = ${pages}`);
+    this.#committed = committed;
+  }
+
+  /** Of the log, in pages: what is not in the database yet. */
+  logPages(): number {
+    const { log, checkpointed } = this.get("PRAGMA wal_checkpoint(NOOP)") ?? {};
+    return Number(log) - Number(checkpointed);
   }
 
   /** Everything into the one file, durably, so that it may be moved once it is closed. */
