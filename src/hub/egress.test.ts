@@ -4,7 +4,7 @@ import { systemClock } from "#base/clock";
 import { Unavailable } from "#base/errors";
 import { linkPair } from "#contracts/link";
 import { fakeClock, settle } from "../../tests/kit/fake-clock.ts";
-import { dialThroughEdge, resolverThroughEdge } from "./egress.ts";
+import { dialThroughEdge, NoAnswer, resolverThroughEdge } from "./egress.ts";
 
 describe("resolverThroughEdge() trusts no answer of the edge", () => {
   const found = (...records: unknown[]): object => ({
@@ -56,6 +56,17 @@ describe("an edge that does not answer", () => {
       hub.close("done");
       edge.close("done");
     }
+  });
+
+  test("or has as many connections as it may says nothing of the place", async () => {
+    const [hub, edge] = linkPair();
+    edge.onStream((stream) => stream.answer({ refused: "too many connections", isBusy: true }));
+    await assert.rejects(dialThroughEdge(hub, to, 30_000, systemClock), NoAnswer);
+    edge.onStream((stream) => stream.answer({ refused: "nobody listens" }));
+    const refused = await dialThroughEdge(hub, to, 30_000, systemClock).catch((error) => error);
+    assert.ok(refused instanceof Unavailable && !(refused instanceof NoAnswer));
+    hub.close("done");
+    edge.close("done");
   });
 
   test("holds neither a dial nor a look-up for ever", async () => {

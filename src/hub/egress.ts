@@ -29,7 +29,8 @@ async function answerOf(stream: LinkStream, clock: Clock, withinMs: number): Pro
  * edge carries ciphertext.
  *
  * @param to `from` is the address of the edge that it leaves from
- * @throws NoAnswer when the edge did not answer, Unavailable when it refuses or nothing answered it
+ * @throws NoAnswer when the edge did not answer or has too much to do, Unavailable when it refuses or
+ * nothing answered it
  */
 export async function dialThroughEdge(
   link: Link | undefined,
@@ -46,10 +47,11 @@ export async function dialThroughEdge(
     throw new NoAnswer(`the edge did not answer: ${String((error as Error).message)}`, {
       cause: error,
     });
-  })) as { address?: unknown; refused?: unknown } | null;
+  })) as { address?: unknown; refused?: unknown; isBusy?: unknown } | null;
   if (typeof answer?.address === "string") return duplex;
   duplex.destroy();
   const why = typeof answer?.refused === "string" ? answer.refused : "refused by the edge";
+  if (answer?.isBusy === true) throw new NoAnswer(`the edge is busy: ${why}`);
   const at = `${host}:${port}`;
   throw new Unavailable(why.includes(at) ? why : `${at}: ${why}`);
 }

@@ -123,6 +123,7 @@ describe("W6 the way out leads nowhere inside", () => {
     for (let count = 0; count < 4; count += 1) await asked.ask("198.51.100.7");
     assert.deepEqual(await asked.ask("198.51.100.7"), {
       refused: "too many connections from the edge",
+      isBusy: true,
     });
   });
 });

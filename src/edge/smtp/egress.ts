@@ -29,7 +29,9 @@ export function egress(ports: EgressPorts): (stream: LinkStream) => void {
     const asked = parseDial(stream.header);
     if (asked === undefined)
       return stream.abort("dial: host, port, timeoutMs and perhaps from expected");
-    if (open >= ports.connections) return refuse(stream, "too many connections from the edge");
+    if (open >= ports.connections) {
+      return refuse(stream, "too many connections from the edge", { isBusy: true });
+    }
     open += 1;
     void dial(asked, ports)
       .then(
@@ -71,8 +73,9 @@ function isCount(value: unknown, most: number): value is number {
   return Number.isInteger(value) && (value as number) > 0 && (value as number) <= most;
 }
 
-function refuse(stream: LinkStream, why: string): void {
-  stream.answer({ refused: why });
+/** @param more isBusy: nobody was asked, as the edge has too much to do */
+function refuse(stream: LinkStream, why: string, more: { readonly isBusy?: true } = {}): void {
+  stream.answer({ refused: why, ...more });
   stream.end();
 }
 

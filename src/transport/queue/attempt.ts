@@ -2,10 +2,9 @@
 
 import type { Messages, QueueStore } from "#contracts/store";
 import type { TlsFacts } from "#model/connection";
-import type { MessageId } from "#model/mailbox";
 import type { Attempt, QueueItem } from "#model/queue";
 import { isPermanent, type Reply } from "#model/reply";
-import type { ClientSession, RecipientOutcome } from "#transport/smtp-client";
+import type { ClientSession } from "#transport/smtp-client";
 import type { FlightLog } from "./flight.ts";
 import type { Host, Hosts } from "./hosts.ts";
 import type { Wait } from "./patience.ts";
@@ -17,9 +16,10 @@ import {
   type OpeningDeps,
   openAt,
 } from "./sessions.ts";
+import { isWithoutRequireTls, mayTryNext, transact } from "./transact.ts";
 
 export type AttemptDeps = OpeningDeps & {
-  readonly wait: Pick<Wait, "opens" | "listens">;
+  readonly wait: Pick<Wait, "opens" | "listens" | "waits" | "goesOn">;
   readonly messages: Pick<Messages, "read" | "stream" | "sizeBytes">;
   readonly store: Pick<QueueStore, "get">;
   readonly flight?: Pick<FlightLog, "begin">;
@@ -31,8 +31,8 @@ export type AttemptDeps = OpeningDeps & {
   untried(item: QueueItem): void;
   /** Nothing can leave that way now. */
   isOut(): boolean;
-  /** How it went at one host. */
-  answered(host: Host, opening: Opening): void;
+  /** Whether that host serves. */
+  found(host: Host, isUp: boolean): void;
   /** Something of ours that mail has to wait for. */
   troubled(what: string, error: unknown): void;
 };
@@ -52,7 +52,7 @@ export interface Batch {
 }
 
 export interface Report {
-  /** Somebody listened. */
+  /** Somebody listened: opened a session, and answered for a message where he was asked for one. */
   readonly opened: boolean;
   /** The server, or we for it, said that it has too much to do. */
   readonly isCrowded: boolean;
@@ -79,7 +79,13 @@ interface Rest {
   /** Another connection to the same host may. */
   readonly here: readonly Letter[];
   readonly elsewhere: readonly Letter[];
+  /** The server answered for no message, but that it goes away. */
+  readonly isGone: boolean;
 }
+
+/** One job opens so many sessions, and begins nothing after so long: then it is others' turn. */
+const maxSessions = 10;
+const longestMs = 900_000;
 
 /** Calls `done` or `untried` once for each item. */
 export async function attemptLetters(batch: Batch, deps: AttemptDeps): Promise<Report> {
@@ -90,7 +96,7 @@ export async function attemptLetters(batch: Batch, deps: AttemptDeps): Promise<R
     const { here, elsewhere } = await run.send(left, batch.idle);
     left = [...here, ...elsewhere];
   }
-  if (left.length > 0) left = await sendByHosts(left, batch, run, deps);
+  if (left.length > 0 && !run.isSpent) left = await sendByHosts(left, batch, run, deps);
   deps.wait.listens();
   const mayGoOn = !run.report.opened && !deps.wait.isPutOff;
   if (left.length > 0 && batch.otherwise !== undefined && mayGoOn) {
@@ -116,7 +122,7 @@ async function sendByHosts(
   let left = letters;
   for (const host of found.hosts) {
     if (left.length === 0) break;
-    if (deps.wait.isOver) {
+    if (deps.wait.isOver || run.isLate) {
       run.cutShort();
       break;
     }
@@ -125,8 +131,8 @@ async function sendByHosts(
       deps.wait.opens();
       const opening = await openAt(host, errand, deps);
       if (!opening.ok && deps.wait.isPutOff) return [...elsewhere, ...here];
-      deps.answered(host, opening);
       if (!opening.ok) {
+        if (opening.isOurs !== true) deps.found(host, !opening.isDown);
         run.refused(opening);
         elsewhere.push(...here);
         break;
@@ -135,10 +141,21 @@ async function sendByHosts(
       const rest = await run.send(here, opening.held);
       elsewhere.push(...rest.elsewhere);
       here = rest.here;
+      if (deps.wait.isPutOff) return [...elsewhere, ...here];
+      deps.found(host, !rest.isGone);
+      if (here.length > 0 && run.isSpent) return [...elsewhere, ...here];
     }
     left = elsewhere;
   }
   return left;
+}
+
+/** What became of one letter, but for what is settled. */
+interface Sent {
+  readonly again: Letter;
+  readonly leftOver: Letter;
+  /** The server answered for it, other than that it goes away. */
+  readonly isHeard: boolean;
 }
 
 interface Since {
@@ -162,6 +179,7 @@ class Run {
   #isOurs = false;
   #fellSilent = false;
   #opened = false;
+  #sessions = 0;
   #isCrowded = false;
   #held: Held | undefined;
   /** The session ended before their turn came, and that says nothing about them. */
@@ -171,6 +189,15 @@ class Run {
     this.#errand = errand;
     this.#since = since;
     this.#deps = deps;
+  }
+
+  get isLate(): boolean {
+    return this.#deps.clock.tickMs() - this.#since.startTick >= longestMs;
+  }
+
+  /** No other session is opened for what is left. */
+  get isSpent(): boolean {
+    return this.#deps.wait.isPutOff || this.isLate || this.#sessions >= maxSessions;
   }
 
   get report(): Report {
@@ -212,64 +239,80 @@ class Run {
   }
 
   async send(letters: readonly Letter[], held: Held): Promise<Rest> {
+    this.#sessions += 1;
+    try {
+      return await this.#sendAll(letters, held);
+    } catch (error) {
+      held.session.destroy();
+      throw error;
+    }
+  }
+
+  async #sendAll(letters: readonly Letter[], held: Held): Promise<Rest> {
     const { session, remote } = held;
     const { messagesPerSession } = this.#errand.connector;
     const here: Letter[] = [];
     const elsewhere: Letter[] = [];
     const usedBefore = held.used;
-    this.#opened = true;
+    let isHeard = false;
     this.#allPermanent = false;
     this.#passedOver.clear();
     const queue = [...letters];
     for (let letter = queue.shift(); letter !== undefined; letter = queue.shift()) {
       const waiting = await this.#stillWaiting(letter);
       if (waiting.length === 0) continue;
-      const isWorn = held.used >= messagesPerSession || session.isSpent;
+      const hasSent = held.used > usedBefore;
+      const isBroken = !session.usable && !session.isSpent;
+      const isFull = session.isSpent || held.used >= messagesPerSession;
+      const isWorn = !isBroken && (isFull || (this.isLate && hasSent));
       // One that ended before it was asked for anything is an attempt all the same: else for ever.
-      if (isWorn || (!session.usable && held.used > usedBefore)) {
+      if (isWorn || (isBroken && hasSent)) {
         // RFC 9422: where it took something, the next connection takes more.
-        (isWorn && held.used > usedBefore ? here : elsewhere).push(waiting);
+        (isWorn && hasSent ? here : elsewhere).push(waiting);
         for (const item of waiting) this.#passedOver.add(item);
         continue;
       }
       held.used += 1;
-      const { again, leftOver } = await this.#sendOne(waiting, session, remote);
+      const { again, leftOver, ...one } = await this.#sendOne(waiting, session, remote);
+      isHeard ||= one.isHeard;
       if (session.hasBrokenChunking) this.#deps.withoutChunking.add(held.demand.serverName);
       if (again.length > 0) elsewhere.push(again);
       if (leftOver.length > 0) queue.unshift(leftOver);
     }
+    const isGone = held.used > usedBefore && !isHeard;
+    this.#opened ||= !isGone;
     this.#fellSilent ||= session.hasTimedOut;
     // With one that is worn out or broken, the connection counts until it is gone.
     const isWorn = held.used >= messagesPerSession;
     const isKept = session.usable && !isWorn && elsewhere.length === 0;
     if (isKept && this.#held === undefined) this.#held = held;
     else await session.quit();
-    return { here, elsewhere };
+    return { here, elsewhere, isGone };
   }
 
-  async #sendOne(
-    letter: Letter,
-    session: ClientSession,
-    remote: string,
-  ): Promise<{ readonly again: Letter; readonly leftOver: Letter }> {
-    const { flight, begins, done } = this.#deps;
+  async #sendOne(letter: Letter, session: ClientSession, remote: string): Promise<Sent> {
+    const { flight, begins, done, wait } = this.#deps;
     begins(letter);
     const landed = flight?.begin(letter[0]?.message ?? "");
-    const outcomes = await this.#transact(letter, session);
+    const outcomes = await transact(letter, session, this.#deps);
     const again: QueueItem[] = [];
     const leftOver: QueueItem[] = [];
+    let isHeard = false;
     for (const [index, item] of letter.entries()) {
       const outcome = outcomes[index];
       if (outcome === undefined || outcome.isLeftOver === true) {
         (outcome === undefined ? again : leftOver).push(item);
         continue;
       }
-      const { reply, answered, delivered } = outcome;
+      const { phase, reply, answered, delivered } = outcome;
       const tls = session.tls && { tls: session.tls };
       this.#last = { remote, reply, answered, ...tls };
       this.#isCrowded ||= answered && reply.code === 421;
       const isUnprovable = isWithoutRequireTls(outcome);
-      if (isUnprovable || mayTryNext(outcome)) {
+      const isBrokenOff = mayTryNext(outcome) || (wait.isPutOff && !answered);
+      // A 421 to RCPT may be about that recipient alone.
+      isHeard ||= !isBrokenOff || (answered && phase === "recipient");
+      if (isUnprovable || isBrokenOff) {
         again.push(item);
         this.#isUnprovable &&= isUnprovable;
       } else {
@@ -278,7 +321,7 @@ class Run {
       }
     }
     landed?.();
-    return { again, leftOver };
+    return { again, leftOver, isHeard };
   }
 
   /** Of those left when all hosts were tried. */
@@ -322,25 +365,6 @@ class Run {
     }
   }
 
-  async #transact(letter: Letter, session: ClientSession): Promise<readonly RecipientOutcome[]> {
-    const { messages } = this.#deps;
-    const [first] = letter;
-    if (first === undefined) return [];
-    try {
-      const sizeBytes = (await messages.sizeBytes(first.message)) ?? first.sizeBytes;
-      const start = await returnPathBytes(first.message, messages);
-      const content = messages.stream(first.message, start);
-      const mail = { envelope: envelopeOf(letter, first), content, sizeBytes: sizeBytes - start };
-      return await session.send(mail);
-    } catch {
-      // The border of the attempt: whatever the store could not give, the item waits.
-      session.destroy();
-      const reply = { code: 451, status: "4.3.0", text: "the message cannot be read here now" };
-      const facts = { phase: "data", answered: false, delivered: false, reply } as const;
-      return letter.map(({ recipient }) => ({ path: recipient, ...facts }));
-    }
-  }
-
   #attempt(
     { remote, reply, answered, tls }: LastWords & { readonly tls?: TlsFacts },
     delivered = false,
@@ -358,42 +382,4 @@ class Run {
       ...(tls && { tls }),
     };
   }
-}
-
-function envelopeOf(letter: Letter, first: QueueItem) {
-  const { reversePath, dsnReturn, envelopeId, utf8, requireTls } = first;
-  return {
-    reversePath,
-    recipients: letter.map(({ recipient, wishes }) => ({ path: recipient, ...wishes })),
-    ...(utf8 && { utf8 }),
-    ...(requireTls === true && { requireTls }),
-    ...(dsnReturn && { dsnReturn }),
-    ...(envelopeId !== undefined && { envelopeId }),
-  };
-}
-
-/**
- * Nothing of the content was sent yet, so another host cannot make it a second copy. 421: the server
- * goes away (RFC 5321 §3.8), as one does that has waited for long.
- */
-function mayTryNext({ answered, reply, phase }: RecipientOutcome): boolean {
-  if (phase !== "mail" && phase !== "recipient") return false;
-  return answered ? reply.code === 421 : !isPermanent(reply);
-}
-
-/** The server is as it should be, and does not offer REQUIRETLS: another host of the domain may. */
-function isWithoutRequireTls({ answered, phase, reply }: RecipientOutcome): boolean {
-  return phase === "mail" && !answered && reply.status === "5.7.30";
-}
-
-/** Ours is at most so long (RFC 5321 §4.5.3.1.3). */
-const maxReturnPath = 600;
-
-/** The field belongs to mail that has arrived: forwarded mail leaves without it (RFC 5321 §4.4). */
-async function returnPathBytes(
-  message: MessageId,
-  messages: Pick<Messages, "read">,
-): Promise<number> {
-  const start = (await messages.read(message, 0, maxReturnPath)).toString("latin1");
-  return /^Return-Path:[^\r\n]*\r\n/.exec(start)?.[0].length ?? 0;
 }

@@ -42,6 +42,21 @@ describe("dialFirst() (RFC 8305 §5)", () => {
     assert.equal(at.clock.pending(), 0);
   });
 
+  test("nobody is to blame when one could not be asked, whatever the others said", async () => {
+    const short = new NoWayOut("no connection to be had");
+    const failed: string[] = [];
+    const dial = async (address: string): Promise<Duplex> => {
+      throw address === "a" ? new Unavailable("nobody at a") : short;
+    };
+    const first = dialFirst(["a", "b", "c"], {
+      dial,
+      clock: fakeClock(),
+      failed: (address) => failed.push(address),
+    });
+    await assert.rejects(first, short);
+    assert.deepEqual(failed, ["a"]);
+  });
+
   test("a silent one holds nobody up for longer than 250 ms", async () => {
     const at = race({ a: undefined, b: undefined, c: 40 });
     await at.clock.advance(1000);

@@ -24,7 +24,7 @@ export interface Race {
  * Dials the first, and every 250 ms, or at once when one fails, the next. Connections that come too
  * late are closed before a word is said on them.
  *
- * @throws the first address's error when none answers
+ * @throws NoWayOut when one could not be asked, else the first address's error, when none answers
  */
 export function dialFirst(addresses: readonly string[], race: Race): Promise<Dialled> {
   const waiting = [...addresses];
@@ -32,7 +32,7 @@ export function dialFirst(addresses: readonly string[], race: Race): Promise<Dia
     let open = 0;
     let isOver = false;
     let timer: Timer | undefined;
-    let firstError: unknown;
+    let failure: unknown;
     const over = (): void => {
       isOver = true;
       timer?.cancel();
@@ -43,7 +43,7 @@ export function dialFirst(addresses: readonly string[], race: Race): Promise<Dia
       if (address === undefined) {
         if (open > 0 || isOver) return;
         over();
-        return reject(firstError ?? new Unavailable("there is no address"));
+        return reject(failure ?? new Unavailable("there is no address"));
       }
       open += 1;
       if (waiting.length > 0) timer = race.clock.after(staggerMs, next);
@@ -56,11 +56,11 @@ export function dialFirst(addresses: readonly string[], race: Race): Promise<Dia
         },
         (error: unknown) => {
           open -= 1;
-          firstError ??= error;
           if (isOver) return;
-          // Nobody was asked: asking for the next would not help either.
+          // Nobody was asked: asking for the next would not help either, and says more than the others.
           if (error instanceof NoWayOut) waiting.length = 0;
           else race.failed(address);
+          if (error instanceof NoWayOut || failure === undefined) failure = error;
           next();
         },
       );

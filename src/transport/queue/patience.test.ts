@@ -2,17 +2,18 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { QueueItem } from "#model/queue";
 import { createQueue, type Queue, type QueueDeps } from "#transport/queue";
-import { settle } from "../../../tests/kit/fake-clock.ts";
-import { type House, house, run } from "../../../tests/kit/outbound.ts";
-import { SmtpSink } from "../../../tests/kit/smtp-sink.ts";
+import { fakeClock, settle } from "../../../tests/kit/fake-clock.ts";
+import { type House, house, run, smartConnector } from "../../../tests/kit/outbound.ts";
+import { type SinkOptions, SmtpSink } from "../../../tests/kit/smtp-sink.ts";
 import { streamPair } from "../../../tests/kit/stream-pair.ts";
+import { Patience } from "./patience.ts";
 
 const minute = 60_000;
 const silent = { greeting: "" };
 const silentDomains = 60;
 
-/** Domains whose server takes a connection and says nothing, and two that are as they should be. */
-function crowd(deps: Parameters<typeof house>[1] = {}): House {
+/** Domains whose server falls silent, at its greeting if nothing else is said, and two that are as they should be. */
+function crowd(deps: Parameters<typeof house>[1] = {}, how: SinkOptions = silent): House {
   const zone: Record<string, object[]> = {
     "well.test A": [{ address: "198.51.100.2" }],
     "new.test A": [{ address: "198.51.100.2" }],
@@ -21,8 +22,29 @@ function crowd(deps: Parameters<typeof house>[1] = {}): House {
   for (let nth = 0; nth < silentDomains; nth += 1) {
     zone[`s${nth}.test A`] = [{ address: "198.51.100.1" }];
   }
-  return house({ "198.51.100.1": silent, "198.51.100.2": {} }, { zone, ...deps });
+  return house({ "198.51.100.1": how, "198.51.100.2": {} }, { zone, ...deps });
 }
+
+/** A server that says nothing more when it is asked that. */
+const silentAt = (verb: string): SinkOptions => ({
+  answer: (line) => (line.startsWith(verb) ? "" : undefined),
+});
+
+/** Dials the house's servers, and at slow.test one that answers that only after so long. */
+function dialSlow(at: House, sink: SmtpSinkFor, verb: string, afterMs: number): QueueDeps["dial"] {
+  return async (to, timeoutMs, how) => {
+    if (to.host !== "198.51.100.3") return at.deps.dial(to, timeoutMs, how);
+    const [ours, theirs] = streamPair();
+    sink((line) => {
+      if (!line.startsWith(verb)) return undefined;
+      at.clock.after(afterMs, () => theirs.write("250 2.0.0 ok\r\n"));
+      return "";
+    }).serve(theirs);
+    return ours;
+  };
+}
+
+type SmtpSinkFor = (answer: (line: string) => string | undefined) => SmtpSink;
 
 function fill(at: House): void {
   for (let nth = 0; nth < silentDomains; nth += 1) {
@@ -219,8 +241,157 @@ describe("V3 places that take a connection and say nothing", () => {
     await run(at);
     const sink = at.sinks.get("198.51.100.1");
     assert.equal(sink?.open, 2);
-    await pass(at, 7 * minute);
+    await pass(at, 6 * minute);
+    assert.equal(sink?.open, 0, "it rests");
+    await pass(at, 6 * minute);
     assert.equal(sink?.open, 1);
+    assert.ok(at.store.log.length <= 2, "the others share its fate without a record each");
     await stop(at);
+  });
+
+  test("V3-20 they are served together at last: who waits longer is asked first", async () => {
+    const zone = {
+      "y.test A": [{ address: "198.51.100.9" }],
+      "s.test A": [{ address: "198.51.100.1" }],
+      "x.test A": [{ address: "198.51.100.8" }],
+    };
+    const hosts = { "198.51.100.1": silent, "198.51.100.8": silent };
+    const random = { ...house({}).deps.random, fraction: () => 0.5 };
+    const at = house(hosts, { zone, parameters: { connections: 2 }, deps: { random } });
+    for (const name of ["y", "s", "x"]) {
+      at.store.add(name, `b@${name}.test`, at.clock.nowMs(), { message: name });
+      if (name === "y") await run(at);
+    }
+    await at.clock.advance(10_000);
+    await settle(60);
+    assert.deepEqual([at.store.log, at.sinks.get("198.51.100.8")?.open], [["y deferred"], 0]);
+    const before = at.dialled.length;
+    // At this moment the wait for s.test and the rest of y.test end.
+    await at.clock.advance(290_000);
+    await settle(60);
+    assert.equal(at.dialled[before], "198.51.100.8", "it has waited since it was put off");
+    await stop(at);
+  });
+});
+
+describe("V3-19 places that open a session and then say nothing", () => {
+  for (const verb of ["MAIL", "RCPT", "DATA"]) {
+    test(`sixty that are silent at ${verb} hold up nobody else`, async () => {
+      const at = crowd({}, silentAt(verb));
+      fill(at);
+      at.store.add("well", "b@well.test", at.clock.nowMs(), { message: "well" });
+      await run(at);
+      await at.clock.advance(10_000);
+      await settle(60);
+      assert.equal(at.store.items.get("well")?.state, "delivered", "within ten seconds");
+      await at.clock.advance(20_000);
+      await settle(60);
+      assert.equal(at.sinks.get("198.51.100.1")?.open, 25, "half of the connections");
+      at.store.add("new", "b@new.test", at.clock.nowMs(), { message: "new" });
+      await settle(60);
+      assert.equal(at.store.items.get("new")?.state, "delivered", "at once");
+      assert.equal(at.store.log.length, 2, "who was put off was not tried");
+      await pass(at, 20 * minute);
+      const tried = new Set(at.store.log.filter((line) => line.startsWith("s")));
+      assert.equal(tried.size, silentDomains, "each had its turn");
+      await stop(at);
+    });
+  }
+
+  test("who was put off at MAIL has his five minutes when his turn comes", async () => {
+    const at = crowd({}, silentAt("MAIL"));
+    const sink = (answer: SinkOptions["answer"]) => new SmtpSink({ ...(answer && { answer }) });
+    const queue = createQueue({ ...at.deps, dial: dialSlow(at, sink, "MAIL", 290_000) });
+    fill(at);
+    await queue.start();
+    await pass(at, minute);
+    at.store.add("slow", "b@slow.test", at.clock.nowMs(), { message: "slow" });
+    await pass(at, minute);
+    const item = at.store.items.get("slow") as QueueItem;
+    assert.match(queue.explain(item), /slow\.test did not answer, and waits for a connection/);
+    await pass(at, 25 * minute);
+    const { state, attempts } = at.store.items.get("slow") as QueueItem;
+    assert.deepEqual([state, attempts], ["delivered", 1]);
+    await stop(at, queue);
+  });
+
+  test("after the end of a message nobody is cut off, and it arrives once", async () => {
+    const at = crowd({}, silentAt("MAIL"));
+    const slow: SmtpSink[] = [];
+    const sink = (answer: SinkOptions["answer"]) => {
+      slow.push(new SmtpSink({ ...(answer && { answer }) }));
+      return slow.at(-1) as SmtpSink;
+    };
+    const queue = createQueue({ ...at.deps, dial: dialSlow(at, sink, ".", 60_000) });
+    fill(at);
+    await queue.start();
+    await pass(at, minute);
+    at.store.add("slow", "b@slow.test", at.clock.nowMs(), { message: "slow" });
+    await settle(60);
+    await pass(at, 2 * minute);
+    const { state, attempts } = at.store.items.get("slow") as QueueItem;
+    assert.deepEqual([state, attempts], ["delivered", 1]);
+    const begun = slow.flatMap(({ lines }) => lines).filter((line) => line === "DATA");
+    assert.equal(begun.length, 1);
+    at.store.add("again", "b@slow.test", at.clock.nowMs(), { message: "again" });
+    await pass(at, 30 * minute);
+    assert.equal(at.store.items.get("again")?.state, "delivered", "as one of the silent");
+    assert.equal(at.store.items.get("again")?.attempts, 1);
+    await stop(at, queue);
+  });
+
+  test("sixty that are silent there have half of the connections from the next time on", async () => {
+    const at = crowd({ parameters: { firstRetryS: 60, maxRetryS: 60 } }, silentAt("."));
+    fill(at);
+    await run(at);
+    await pass(at, minute);
+    const sink = at.sinks.get("198.51.100.1") as SmtpSink;
+    assert.equal(sink.open, 50, "none may be cut off");
+    await pass(at, 10 * minute);
+    assert.equal(at.store.log.length, 50);
+    for (let nth = 0; nth < 15; nth += 1) {
+      await pass(at, minute);
+      at.store.add(`new${nth}`, "b@new.test", at.clock.nowMs(), { message: `new${nth}` });
+      await settle(60);
+      assert.equal(at.store.items.get(`new${nth}`)?.state, "delivered", `after ${nth} minutes`);
+      assert.ok(sink.open <= 25 + 10, `${sink.open} connections`);
+    }
+    await stop(at);
+  });
+
+  test("a connector's host that was put off is not down", async () => {
+    const smart = smartConnector(["198.51.100.3"]);
+    const at = crowd({ ways: { "smart.test": smart } }, silentAt("MAIL"));
+    at.sinks.set("198.51.100.3", new SmtpSink(silentAt("MAIL")));
+    fill(at);
+    await run(at);
+    await pass(at, minute);
+    at.store.add("q1", "b@smart.test", at.clock.nowMs(), { message: "q1" });
+    await settle(60);
+    await pass(at, minute);
+    const why = at.queue.explain(at.store.items.get("q1") as QueueItem);
+    assert.match(why, /did not answer, and waits for a connection of those for silent places/);
+    await stop(at);
+  });
+
+  test("those that nobody may cut off leave less room to the next ones", async () => {
+    const clock = fakeClock();
+    const patience = new Patience(clock, 4);
+    const waits = [1, 2, 3].map(() => patience.begin(false));
+    for (const wait of waits) wait.waits();
+    await clock.advance(10_000);
+    assert.equal(patience.room, -1);
+    waits[0]?.end();
+    assert.equal(patience.room, 0);
+    const wait = patience.begin(false);
+    let isBroken = false;
+    wait.waits(() => (isBroken = true));
+    await clock.advance(9000);
+    wait.goesOn();
+    await clock.advance(9000);
+    assert.equal(isBroken, false, "an answer in time");
+    wait.waits(() => (isBroken = true));
+    await clock.advance(10_000);
+    assert.deepEqual([isBroken, wait.isPutOff], [true, true]);
   });
 });

@@ -1,16 +1,19 @@
 /**
  * How many connections may wait for servers that say nothing. Whoever waits for longer than most
- * servers need counts as silent, and the silent have half of the connections: the other half is free
- * again within seconds, however many places take a connection and say nothing.
+ * servers need counts as silent until the job ends, and the silent have half of the connections: the
+ * other half is free again within seconds, however many places take a connection and say nothing.
  *
- * Nobody loses the five minutes of RFC 5321 §4.5.3.2.1 by this. A place that falls silent while that
- * half is full is let go, as if it had not been tried, and gets its whole wait when its turn comes.
+ * Nobody loses the times of RFC 5321 §4.5.3.2 by this. A place that falls silent while that half is
+ * full is let go, as if it had not been tried, and gets its whole wait when its turn comes. Once the
+ * end of a message is sent nobody is let go: it would arrive twice (§4.5.3.2.6). Such a wait counts
+ * beyond the half, and those that come later find less room.
  */
 
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "#base/clock";
+import type { Watch } from "#transport/smtp-client";
 
-/** A server that has not opened a session by then is silent. */
+/** A server that has not opened a session by then, or lets a reply wait for so long, is silent. */
 export const silentAfterMs = 10_000;
 
 /**
@@ -41,17 +44,17 @@ export class Patience {
   }
 }
 
-/** What one job does until somebody listens. */
-export class Wait {
+/** What one job does while it waits for others. */
+export class Wait implements Watch {
   readonly #clock: Clock;
   readonly #silent: Set<Wait>;
   readonly #most: number;
   #stream: Duplex | undefined;
   #timer: Timer | undefined;
   #sinceTick: number | undefined;
-  /** Nobody listened in time, and nobody may wait longer now: it was not tried. */
+  /** Nobody answered in time, and nobody may wait longer now: what is left was not tried. */
   isPutOff = false;
-  /** Nobody listened in time. */
+  /** Nobody answered in time. */
   isSlow = false;
 
   constructor(
@@ -76,7 +79,9 @@ export class Wait {
   opens(): void {
     if (this.#sinceTick !== undefined) return;
     this.#sinceTick = this.#clock.tickMs();
-    this.#timer = this.#clock.after(silentAfterMs, () => this.#fallSilent());
+    this.#timer = this.#clock.after(silentAfterMs, () => {
+      this.#fallSilent(() => this.#stream?.destroy());
+    });
   }
 
   /** Over this stream its first words are waited for. */
@@ -92,18 +97,28 @@ export class Wait {
     this.#sinceTick = undefined;
   }
 
+  /** In a session that is open. */
+  waits(breakOff?: () => void): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(silentAfterMs, () => this.#fallSilent(breakOff));
+  }
+
+  goesOn(): void {
+    this.#timer?.cancel();
+  }
+
   end(): void {
     this.listens();
     this.#silent.delete(this);
   }
 
-  #fallSilent(): void {
+  #fallSilent(breakOff: (() => void) | undefined): void {
     this.isSlow = true;
     if (this.#silent.has(this)) return;
-    if (this.#silent.size < this.#most) this.#silent.add(this);
+    if (this.#silent.size < this.#most || breakOff === undefined) this.#silent.add(this);
     else {
       this.isPutOff = true;
-      this.#stream?.destroy();
+      breakOff();
     }
   }
 }

@@ -61,7 +61,7 @@ export class Planner {
   /** Of those, the ones with mail that has just come. */
   readonly #fresh = new Set<Lane>();
   #isTurnOfFresh = false;
-  /** Doubtful lanes that could begin something, while as many as may be are waited for. */
+  /** Doubtful lanes that could begin something while as many as may be are waited for, in their order. */
   readonly #silent = new Set<Lane>();
   /** Lanes whose way out is closed. */
   readonly #parked = { edge: new Set<Lane>(), inside: new Set<Lane>() };
@@ -126,7 +126,6 @@ export class Planner {
     }
     this.#unpark("edge", nowMs);
     this.#unpark("inside", nowMs);
-    this.#unparkSilent(nowMs);
   }
 
   #unpark(via: OutboundConnector["via"], nowMs: number): void {
@@ -136,16 +135,6 @@ export class Planner {
     parked.clear();
   }
 
-  #unparkSilent(nowMs: number): void {
-    let { room } = this.#deps.patience;
-    for (const lane of this.#silent) {
-      if (room <= 0) return;
-      room -= 1;
-      this.#silent.delete(lane);
-      this.#offer(lane, nowMs);
-    }
-  }
-
   #isOut(via: OutboundConnector["via"]): boolean {
     return this.#deps.outage?.(via) !== undefined;
   }
@@ -153,11 +142,8 @@ export class Planner {
   /** @returns undefined when nothing more can begin now */
   async next(): Promise<Job | undefined> {
     for (;;) {
-      this.#isTurnOfFresh = !this.#isTurnOfFresh && this.#fresh.size > 0;
-      const [lane] = this.#isTurnOfFresh ? this.#fresh : this.#ready;
+      const lane = this.#takeTurn();
       if (lane === undefined) return undefined;
-      this.#ready.delete(lane);
-      this.#fresh.delete(lane);
       const nowMs = this.#deps.clock.nowMs();
       if (!lane.mayBegin(nowMs)) this.#offer(lane, nowMs);
       else if (this.#isOut(lane.connector.via)) this.#parked[lane.connector.via].add(lane);
@@ -167,6 +153,17 @@ export class Planner {
         if (job !== undefined) return job;
       }
     }
+  }
+
+  /** Doubtful ones that wait come before those that came up later. */
+  #takeTurn(): Lane | undefined {
+    const [waiting] = this.#deps.patience.room > 0 ? this.#silent : [];
+    if (waiting === undefined) this.#isTurnOfFresh = !this.#isTurnOfFresh && this.#fresh.size > 0;
+    const [next] = this.#isTurnOfFresh ? this.#fresh : this.#ready;
+    const lane = waiting ?? next;
+    if (lane === undefined) return undefined;
+    for (const lanes of [this.#silent, this.#ready, this.#fresh]) lanes.delete(lane);
+    return lane;
   }
 
   async #begin(lane: Lane, nowMs: number): Promise<Job | undefined> {
@@ -403,10 +400,11 @@ export class Planner {
     }
   }
 
-  /** How often a place failed is remembered as long as something waits for it. */
-  #forget({ key, domain, open, due, isDead, isSilent }: Lane): void {
+  /** How often a place failed, and that it rests, is remembered as long as something waits for it. */
+  #forget({ key, domain, open, due, isDead, isSilent, rest }: Lane): void {
     if (domain === undefined || open > 0 || due.size > 0) return;
-    if (!(isDead || isSilent) || !this.#targets.has(domain)) this.#lanes.delete(key);
+    const isKept = isDead || isSilent || rest.untilMs > this.#deps.clock.nowMs();
+    if (!isKept || !this.#targets.has(domain)) this.#lanes.delete(key);
   }
 }
 

@@ -16,9 +16,9 @@ import { type Host, type Hosts, hostsByMx, hostsOf } from "./hosts.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Patience, type Wait } from "./patience.ts";
 import { domainOf, type Job, Planner } from "./planner.ts";
-import type { QueueDeps } from "./ports.ts";
+import { NoWayOut, type QueueDeps } from "./ports.ts";
 import { RecentNames } from "./recent-names.ts";
-import { type Errand, IdleSessions, type Opening, type SessionDeps } from "./sessions.ts";
+import { type Errand, IdleSessions, type SessionDeps } from "./sessions.ts";
 import { Suspects } from "./suspects.ts";
 
 export interface Queue {
@@ -45,6 +45,8 @@ const suspectMs = 300_000;
 const suspectsMs = 3_600_000;
 /** What could not be read is read again after so long. */
 const lookAgainMs = 5000;
+/** While no connection is to be had nothing begins: it would only ask for another. */
+const shortMs = 1000;
 /** Servers whose faults are remembered: our limit. */
 const maxRemembered = 1000;
 
@@ -65,6 +67,7 @@ class Engine implements Queue {
   #isWoken = false;
   #isStopped = true;
   #sweepAtMs = 0;
+  #shortUntilTick = 0;
 
   constructor(deps: QueueDeps) {
     this.#deps = deps;
@@ -78,7 +81,17 @@ class Engine implements Queue {
   }
 
   get #sessionDeps(): SessionDeps {
-    return { ...this.#deps, streams: this.#streams, withoutChunking: this.#withoutChunking };
+    const dial: QueueDeps["dial"] = (...to) => this.#dial(...to);
+    return { ...this.#deps, dial, streams: this.#streams, withoutChunking: this.#withoutChunking };
+  }
+
+  async #dial(...[to, timeoutMs, how]: Parameters<QueueDeps["dial"]>): Promise<Duplex> {
+    try {
+      return await this.#deps.dial(to, timeoutMs, how);
+    } catch (error) {
+      if (error instanceof NoWayOut) this.#shortUntilTick = this.#deps.clock.tickMs() + shortMs;
+      throw error;
+    }
   }
 
   async start(): Promise<void> {
@@ -145,12 +158,17 @@ class Engine implements Queue {
     this.#timer?.cancel();
     const nowMs = this.#deps.clock.nowMs();
     const nextMs = Math.min(this.#planner.nextAtMs, this.#sweepAtMs, nowMs + longestSleepMs);
-    this.#timer = this.#deps.clock.after(Math.max(0, nextMs - nowMs), () => this.wake());
+    const delayMs = this.#isShort ? shortMs : Math.max(0, nextMs - nowMs);
+    this.#timer = this.#deps.clock.after(delayMs, () => this.wake());
+  }
+
+  get #isShort(): boolean {
+    return this.#deps.clock.tickMs() < this.#shortUntilTick;
   }
 
   async #beginDue(): Promise<void> {
     while (!this.#isStopped && this.#jobs.size < this.#deps.parameters.connections) {
-      if (this.#outcomes.isFull) return;
+      if (this.#outcomes.isFull || this.#isShort) return;
       const job = await this.#planner.next();
       if (job === undefined) return;
       this.#track(this.#run(job));
@@ -226,6 +244,7 @@ class Engine implements Queue {
     let dead: LastWords | undefined;
     try {
       for (const [care, letters] of Map.groupBy(job.letters, careOf)) {
+        if (wait.isPutOff) break;
         const one = await this.#attempt({ job, wait, untold }, care, letters);
         // What REQUIRETLS cannot get there, or trouble of ours, says nothing of the place.
         const isOfPlace = care !== "require" && job.byMx && !(one.isOurs || wait.isPutOff);
@@ -335,14 +354,17 @@ class Engine implements Queue {
       },
       troubled: (what, error) => this.#events.troubled(what, error),
       isOut: () => this.#deps.outage?.(lane.connector.via) !== undefined,
-      answered: (host, opening) => this.#heard(lane.health, host, opening),
+      found: (host, isUp) => this.#found(lane, host, isUp),
     };
   }
 
-  #heard(health: Job["lane"]["health"], { name, port, viaMx }: Host, opening: Opening): void {
+  #found({ health, connector }: Job["lane"], { name, port, viaMx }: Host, isUp: boolean): void {
     if (health === undefined || viaMx) return;
-    if (opening.ok || !opening.isDown) health.answered(name, port);
-    else if (opening.isOurs !== true) health.failed(name, port, this.#deps.clock.nowMs());
+    if (isUp) health.answered(name, port);
+    // A way out that closed in mid-session says nothing of the host.
+    else if (this.#deps.outage?.(connector.via) === undefined) {
+      health.failed(name, port, this.#deps.clock.nowMs());
+    }
   }
 }
 

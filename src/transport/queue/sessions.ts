@@ -75,7 +75,8 @@ export async function openAt(host: Host, errand: Errand, deps: OpeningDeps): Pro
   while (left.length > 0 && !deps.wait.isOver) {
     const dead = new Set<string>();
     const dialled = await dial(left, host, { deps, dead, errand });
-    if ("ok" in dialled) return last ?? dialled;
+    // Who was not asked may serve, whatever the others say.
+    if ("ok" in dialled) return dialled.isOurs === true ? dialled : (last ?? dialled);
     left = left.filter((address) => address !== dialled.address && !dead.has(address));
     const opening = await openOn(dialled, { hop, answer, errand }, deps);
     if (opening.ok) return opening;
@@ -150,7 +151,12 @@ async function openOn(
   const at = { ...hop, address: dialled.address };
   const remote = remoteName({ name: hop.host, port: hop.port }, dialled.address);
   const first = await session(dialled.stream, answer.demand, errand, deps);
-  if (!deps.wait.isPutOff) tell(at, answer, first, deps);
+  try {
+    if (!deps.wait.isPutOff) tell(at, answer, first, deps);
+  } catch (error) {
+    if (first.ok) first.session.destroy();
+    throw error;
+  }
   if (first.ok) return held(first.session, { hop, remote, demand: answer.demand });
   const mayBeClear =
     first.failure.phase === "tls" &&

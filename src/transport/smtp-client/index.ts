@@ -17,3 +17,4 @@ export type {
   RecipientOutcome,
   SendOutcome,
 } from "./transaction.ts";
+export type { Watch } from "./wire.ts";

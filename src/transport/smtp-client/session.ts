@@ -131,6 +131,7 @@ class Session implements ClientSession {
   async send(mail: OutgoingMail): Promise<SendOutcome> {
     const { timeouts, tls, protocol } = this.#options;
     this.#wire.limit(timeouts.totalMs);
+    this.#wire.watch(mail.watch);
     this.#sent += 1;
     if (this.#needsReset) {
       this.#wire.write("RSET\r\n");
@@ -141,6 +142,7 @@ class Session implements ClientSession {
     const terms = { timeouts, offered: this.#offered, isLmtp, isProven };
     const transaction = new Transaction(this.#wire, terms, mail);
     const outcome = await transaction.run();
+    this.#wire.watch(undefined);
     this.#needsReset = transaction.isOpen;
     this.hasBrokenChunking ||= transaction.hasBrokenChunking;
     // RFC 5321 §3.8: after 421 the server closes.

@@ -211,3 +211,59 @@ describe("time-outs (V5, RFC 5321 §4.5.3.2)", () => {
     assert.deepEqual(await givesUpAfter(waiting, 5), ["end 250 2.0.0"]);
   });
 });
+
+describe("V5 who watches may break off what waits for too long, until the end is sent", () => {
+  const chunking = { extensions: ["CHUNKING"] };
+  const may: readonly Omit<Case, "waitS">[] = [
+    { step: "MAIL", silentAt: "MAIL", expected: "mail 421 4.4.2" },
+    { step: "RCPT", silentAt: "RCPT", expected: "recipient 421 4.4.2" },
+    { step: "DATA", silentAt: "DATA", expected: "data 421 4.4.2" },
+    {
+      step: "a chunk",
+      silentAt: "BDAT",
+      expected: "data 421 4.4.2",
+      sink: chunking,
+      mail: { content: large },
+    },
+  ];
+  const mayNot: readonly Omit<Case, "waitS" | "expected">[] = [
+    { step: "the end of the content", silentAt: "." },
+    { step: "the last chunk", silentAt: ".", sink: chunking },
+    { step: "the end of the content by LMTP", silentAt: ".", mail: { protocol: "lmtp" } },
+  ];
+
+  async function silence({ silentAt = "", sink, mail = {} }: Partial<Case>) {
+    const answer = (line: string) => (line.startsWith(silentAt) ? "" : undefined);
+    const server = new SmtpSink({ answer, ...sink });
+    const [ours, theirs] = streamPair();
+    server.serve(theirs);
+    let last: { readonly breakOff?: () => void } | undefined;
+    const watch = {
+      waits: (breakOff?: () => void) => (last = { ...(breakOff && { breakOff }) }),
+      goesOn: () => (last = undefined),
+    };
+    const { protocol } = mail;
+    const options = { ...common(mail), ...(protocol && { protocol }), watch };
+    const outcome = deliver({ ...options, clock: fakeClock(), stream: ours });
+    await settle(200);
+    return { last: () => last, outcome, server };
+  }
+
+  for (const { step, expected, ...some } of may) {
+    test(`at ${step}`, async () => {
+      const at = await silence(some);
+      at.last()?.breakOff?.();
+      assert.deepEqual(codes(await at.outcome), [expected]);
+      assert.equal(at.last(), undefined, "nothing is waited for");
+      await settle(20);
+      assert.deepEqual([at.server.open, at.server.mails.length], [0, 0]);
+    });
+  }
+
+  for (const { step, ...some } of mayNot) {
+    test(`but not at ${step}`, async () => {
+      const at = await silence(some);
+      assert.deepEqual(at.last(), {});
+    });
+  }
+});

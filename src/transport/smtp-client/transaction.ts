@@ -11,7 +11,7 @@ import type { Timeouts } from "./parameters.ts";
 import { faultReply, ourRefusals, tidyReply, unexpectedReply } from "./replies.ts";
 import type { TlsFault } from "./tls-faults.ts";
 import { Transparency } from "./transparency.ts";
-import type { Wire } from "./wire.ts";
+import type { Watch, Wire } from "./wire.ts";
 
 export type Phase = "greeting" | "hello" | "tls" | "login" | "mail" | "recipient" | "data" | "end";
 
@@ -29,6 +29,7 @@ export interface OutgoingMail {
   readonly envelope: Envelope;
   readonly content: AsyncIterable<Buffer> | Buffer;
   readonly sizeBytes: number;
+  readonly watch?: Watch;
 }
 
 export interface RecipientOutcome extends Failure {
@@ -161,6 +162,7 @@ export class Transaction {
     }
     if (this.#wire.hasReply) return this.#interrupted();
     this.#wire.expect(this.#finalReplies);
+    this.#wire.commit();
     const tail = Buffer.concat([safe.end(), Buffer.from(".\r\n")]);
     const fault = await this.#wire.send(tail, this.#timeouts.dataBlockMs);
     if (fault !== undefined) return failureOf("end", fault, "at the end of the content");
@@ -184,6 +186,7 @@ export class Transaction {
     }
     const tail = safe.end();
     gathered.push(tail);
+    this.#wire.commit();
     return (await this.#sendChunk(gathered, size + tail.length, " LAST")) ?? this.#finish();
   }
 

@@ -7,6 +7,18 @@ import type { Reply } from "#model/reply";
 
 export type WireFault = "timeout" | "closed" | "unreadable" | "early";
 
+/** Who is told for how long the other side lets us wait. */
+export interface Watch {
+  /**
+   * A reply, or room to write, is waited for.
+   *
+   * @param breakOff absent: the end of a message may have arrived, and to send it again would double it
+   */
+  waits(breakOff?: () => void): void;
+  /** It is there, or will never be. */
+  goesOn(): void;
+}
+
 /** Our limit: replies that nobody asked for, before the connection is given up at once. */
 const maxUnasked = 8;
 
@@ -21,6 +33,8 @@ export class Wire {
   /** Woken by a reply, by room to write and by the end. */
   #wake: (() => void) | undefined;
   #deadlineMs = Number.POSITIVE_INFINITY;
+  #watch: Watch | undefined;
+  #mayBreak = true;
 
   constructor(stream: Duplex, clock: Clock) {
     this.#clock = clock;
@@ -44,6 +58,17 @@ export class Wire {
   /** Whatever happens, it is over after this long. */
   limit(totalMs: number): void {
     this.#deadlineMs = this.#clock.tickMs() + totalMs;
+  }
+
+  /** Of one message, which has not been sent yet; undefined: nobody wants to know. */
+  watch(watch: Watch | undefined): void {
+    this.#watch = watch;
+    this.#mayBreak = true;
+  }
+
+  /** The end of the message is sent now. */
+  commit(): void {
+    this.#mayBreak = false;
   }
 
   /** The next reply in order, or what came instead. */
@@ -113,12 +138,14 @@ export class Wire {
     const timer = this.#clock.after(Math.min(timeoutMs, left), () => {
       this.#giveUp("timeout");
     });
+    this.#watch?.waits(this.#mayBreak ? () => this.destroy() : undefined);
     while (!isDone() && this.#broken === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
     this.#wake = undefined;
+    this.#watch?.goesOn();
     timer.cancel();
   }
 
