@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { interrupted } from "./interrupt.ts";
 
 const base = "/sys/fs/cgroup";
 /** Version 1 keeps one tree per controller, version 2 one for all. */
@@ -55,7 +56,7 @@ export function controlGroup(name: string): ControlGroup {
 export async function idle(group: ControlGroup): Promise<void> {
   let before = group.cpuSeconds();
   for (let quiet = 0; quiet < 4; ) {
-    await pause(200);
+    await pause(200, undefined, { signal: interrupted });
     const now = group.cpuSeconds();
     quiet = now - before > 0.008 ? 0 : quiet + 1;
     before = now;

@@ -1,6 +1,7 @@
 /** `npm run bench [-- NAME OPTIONS]`: measurements side by side with peers; never part of a test. */
 
 import { benchIdentity } from "./identity.ts";
+import { interrupted } from "./interrupt.ts";
 import { benchPublish } from "./publish.ts";
 import { benchQueue } from "./queue.ts";
 import { benchSmtp } from "./smtp.ts";
@@ -30,5 +31,11 @@ for (const one of chosen) {
     console.error(`no bench "${one}": ${Object.keys(benches).join(", ")}`);
     process.exit(64);
   }
-  await bench(name === one ? args : process.argv.slice(2));
+  try {
+    await bench(name === one ? args : process.argv.slice(2));
+  } catch (error) {
+    if (!interrupted.aborted) throw error;
+  }
+  // By itself the process would wait for what the bench left under way.
+  if (interrupted.aborted) process.exit();
 }

@@ -14,6 +14,7 @@ import { parseArgs, promisify } from "node:util";
 import { selfSigned } from "../tests/kit/certificate.ts";
 import { freePorts, startInstallation } from "../tests/kit/installation.ts";
 import { type ControlGroup, controlGroup, idle } from "./control-group.ts";
+import { heedInterrupts, interrupted } from "./interrupt.ts";
 import {
   bigBytes,
   type Ground,
@@ -69,6 +70,7 @@ export async function benchPublish(args: readonly string[]): Promise<void> {
       only: { type: "string", default: `postern,${Object.keys(starters).join(",")}` },
     },
   });
+  heedInterrupts();
   await using stack = new AsyncDisposableStack();
   const fronts = await startFronts(stack, values.only.split(","));
   const wrk = { seconds: values.seconds, connections: values.connections };
@@ -107,6 +109,7 @@ async function startFronts(
   const fronts: Front[] = [];
   for (const [at, [name, start]] of Object.entries(starters).entries()) {
     if (!names.includes(name)) continue;
+    interrupted.throwIfAborted();
     const [port = 0, checkPort = 0] = ports.slice(1 + 2 * at);
     const group = stack.use(controlGroup(`postern-bench-${name}`));
     group.enter();
@@ -196,7 +199,7 @@ async function load(front: Front, name: LoadName, { seconds, connections }: Wrk)
     ...(name === "close" ? ["-H", "Connection: close"] : []),
   ];
   const url = `https://localhost:${front.port}/app/page`;
-  const { stdout } = await run("wrk", [...args, ...headers, url]);
+  const { stdout } = await run("wrk", [...args, ...headers, url], { signal: interrupted });
   const wrong = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout)?.[0];
   if (wrong !== undefined) throw new Error(`${front.name}: ${wrong}`);
   return {
@@ -234,7 +237,7 @@ async function download(front: Front): Promise<void> {
   const url = `https://localhost:${front.port}/app/big`;
   const format = ["-w", "%{size_download} %{speed_download} %{http_version}"];
   const args = ["-sk", "--http1.1", "-o", "/dev/null", ...format, "-H", `Cookie: ${front.cookie}`];
-  const { stdout } = await run("curl", [...args, url]);
+  const { stdout } = await run("curl", [...args, url], { signal: interrupted });
   const [bytes = 0, speed = 0] = stdout.split(" ").map(Number);
   if (bytes !== bigBytes) throw new Error(`${front.name}: ${bytes} octets`);
   await idle(front.group);

@@ -16,6 +16,7 @@ import {
 } from "../tests/kit/half-talkers.ts";
 import { type Installation, startInstallation } from "../tests/kit/installation.ts";
 import { sendMail } from "../tests/kit/smtp-dialogue.ts";
+import { heedInterrupts, interrupted } from "./interrupt.ts";
 import { makeMessages } from "./messages.ts";
 import { spreadText } from "./spread.ts";
 
@@ -49,6 +50,7 @@ export async function benchSmtpCrowd(args: readonly string[]): Promise<void> {
     },
   });
   const [total, atOnce, size] = [values.total, values["at-once"], values.crowd].map(Number);
+  heedInterrupts();
   await using dns = await startFakeDns({});
   await using installation = await startInstallation({
     config: config(`127.0.0.1:${dns.endpoint.port}`),
@@ -94,6 +96,7 @@ async function honest(installation: Installation, total: number, atOnce: number)
   let begun = 0;
   const one = async (): Promise<void> => {
     while (begun < total) {
+      interrupted.throwIfAborted();
       const octets = messages[begun % messages.length] ?? "";
       begun += 1;
       const sinceMs = performance.now();

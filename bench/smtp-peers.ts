@@ -3,6 +3,7 @@
 import { startFakeDns } from "../tests/kit/fake-dns.ts";
 import { startInstallation } from "../tests/kit/installation.ts";
 import { type ControlGroup, controlGroup } from "./control-group.ts";
+import { interrupted } from "./interrupt.ts";
 import type { SignedMail } from "./signed-mail.ts";
 import { startEximAuth, startHaraka, startPostfixOpendkim } from "./smtp-checkers.ts";
 import { type Door, manner, startPostfixDiscard, startPostfixRspamd } from "./smtp-postfix.ts";
@@ -67,6 +68,7 @@ export async function startServers(
   };
   const servers: Server[] = [];
   for (const name of names) {
+    interrupted.throwIfAborted();
     const deliver = delivering[name];
     const sink = deliver && (await startSink(stack, name));
     const start = deliver && sink ? (): Promise<Door> => deliver(sink) : starters[name];

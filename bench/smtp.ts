@@ -38,6 +38,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { idle } from "./control-group.ts";
+import { heedInterrupts, interrupted } from "./interrupt.ts";
 import { signedMail } from "./signed-mail.ts";
 import { type Server, startServers } from "./smtp-peers.ts";
 import { spread, spreadText } from "./spread.ts";
@@ -82,6 +83,7 @@ export async function benchSmtp(args: readonly string[]): Promise<void> {
     },
   });
   const perConnection = values["per-connection"];
+  heedInterrupts();
   await using stack = new AsyncDisposableStack();
   const mail = await signedMail(200, 20_000);
   const folder = mkdtempSync(join(tmpdir(), "postern-bench-"));
@@ -127,7 +129,9 @@ async function drained(server: Server, how: LoadOptions): Promise<Load> {
   const before = sink?.arrived() ?? 0;
   const result = await load(server, how);
   const arrived = (): number => (sink === undefined ? result.sent : sink.arrived() - before);
-  for (let tries = 0; arrived() < result.sent && tries < 60; tries += 1) await pause(1000);
+  for (let tries = 0; arrived() < result.sent && tries < 60; tries += 1) {
+    await pause(1000, undefined, { signal: interrupted });
+  }
   await idle(group);
   if (arrived() === result.sent) return result;
   throw new Error(`${name} took ${result.sent} messages and delivered ${arrived()}`);
@@ -156,7 +160,9 @@ async function load(
     "--rate",
     rate,
   ];
-  const { stdout } = await run(process.execPath, [program, ...to, ...amount]);
+  const { stdout } = await run(process.execPath, [program, ...to, ...amount], {
+    signal: interrupted,
+  });
   return JSON.parse(stdout) as Load;
 }
 
