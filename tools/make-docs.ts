@@ -93,7 +93,14 @@ function configurationPage(): string {
 ${made}
 
 One TOML file, \`FOLDER/postern.toml\` or the one that \`--config\` names. Everything has a safe
-default. \`postern config test\` says what is wrong and where; a change takes effect at the next start.`;
+default. \`postern config test\` says what is wrong and where; a change takes effect at the next start.
+
+A file's name that does not begin with \`/\` begins in the hub's folder; those of \`[keyring]\` must
+begin with it. \`postern config test\` opens each file that is in use, as the programs do: one that is
+missing, cannot be read or holds something else is named with its line. What it cannot judge it says, and
+goes on: a file that whoever calls it may not read, and one whose mode does not let the hub's user (the
+owner of the hub's folder) read it. It does not read from pipes and devices, connects to nothing, and does
+not load the library of a token.`;
   const sections = Object.entries(configTables).map(
     ([name, table]) => `## [${name}]
 

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { json } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
 import { socketLock } from "#store";
 
@@ -31,6 +32,12 @@ function postern(...args: string[]): Promise<Outcome> {
 describe("postern on what is not there", () => {
   const file = join(base, "a-file");
   writeFileSync(file, "");
+  const lists = join(base, "lists.toml");
+  writeFileSync(
+    lists,
+    '[outbound.a]\nspaces = ["a.example"]\nvia = "inside"\nhosts = ["10.0.0.5"]\n' +
+      '[gateway.a]\ndomains = ["a.example"]\nrecipients = "list"\nlistFile = "/no/people"\n',
+  );
   const wrong = [
     ["a mistyped noun", ["acount", "list"], 64, /Did you mean account\?/],
     ["a missing argument", ["dns", "show"], 64, /missing required argument/],
@@ -39,6 +46,7 @@ describe("postern on what is not there", () => {
     ["no installation", ["--data", join(base, "no"), "status"], 66, /no installation here/],
     ["no store", ["--data", join(base, "no"), "store", "verify"], 66, /no store here/],
     ["a configuration that is missing", ["up", "--config", join(base, "no.toml")], 78, /no\.toml/],
+    ["a list that is missing", ["config", "test", lists], 78, /:8:1: .*\/no\/people.*put it there/],
     ["a folder that is a file", ["up", "--data", file], 66, /not a folder/],
     // Node's recursive mkdir never returns from here.
     ["a folder that cannot be", ["up", "--data", "/proc/postern"], 66, /cannot be made/],
@@ -105,6 +113,38 @@ describe("postern beside a running system", () => {
         codes.push((await postern("--data", data, "trace", "show", status)).code);
       }
       assert.deepEqual(codes, [64, 77, 66, 1, 75]);
+    } finally {
+      server.close();
+    }
+  });
+
+  test("reports import goes on after a file that cannot be read, and names it at the end", async () => {
+    const data = join(base, "import");
+    mkdirSync(join(data, "hub"), { recursive: true });
+    writeFileSync(join(data, "hub/admin.secret"), "secret");
+    const [missing, large, good] = ["no.eml", "large", "good.xml"].map((name) => join(data, name));
+    writeFileSync(large ?? "", "large");
+    writeFileSync(good ?? "", "good");
+    const server = createServer((request, response) => {
+      void json(request).then((body) => {
+        const { octets } = body as { octets: string };
+        const isLarge = Buffer.from(octets, "base64").toString() === "large";
+        const taken = { kept: 1, known: 0, faults: [] };
+        response.writeHead(isLarge ? 400 : 200);
+        response.end(JSON.stringify(isLarge ? { error: "it is too long" } : taken));
+      });
+    }).listen(join(data, "hub/admin.sock"));
+    await once(server, "listening");
+    try {
+      const files = [missing ?? "", large ?? "", good ?? ""];
+      const { code, stdout } = await postern("--data", data, "reports", "import", ...files);
+      assert.equal(code, 2);
+      assert.deepEqual(stdout.split("\n"), [
+        `${good}: 1 taken in`,
+        `${missing}: 0 taken in, cannot be read: ENOENT`,
+        `${large}: 0 taken in, cannot be read: it is too long`,
+        "",
+      ]);
     } finally {
       server.close();
     }

@@ -17,7 +17,12 @@ export type Destination =
 export type LoginDoor = "imap" | "submission" | "web" | "pop3";
 
 export type LoginOutcome =
-  | { readonly ok: true; readonly person: Person }
+  | {
+      readonly ok: true;
+      readonly person: Person;
+      /** Id of the app password that it was; absent: the account's own. */
+      readonly appPassword?: string;
+    }
   /** The same for an unknown name and a wrong password, after the same time. */
   | { readonly ok: false; readonly reason: "refused" | "slow-down" | "busy" };
 
@@ -26,6 +31,8 @@ export interface Directory {
    * @param from address of the client, for the slow-down per network
    */
   login(name: string, password: string, door: LoginDoor, from: string): Promise<LoginOutcome>;
+  /** Who came in by one that was removed meanwhile is in no longer. */
+  hasAppPassword(account: AccountId, id: string): boolean;
   person(account: AccountId): Person | undefined;
   personByAddress(address: string): Person | undefined;
   isLocalDomain(domain: string): boolean;

@@ -23,17 +23,20 @@ export function makeAppPassword(random: Random): {
   return { password, digest: digestOf(password) };
 }
 
-/** @param given untrusted; blanks for hyphens, as some programs make them, and capitals are fine */
-export function isAppPassword(given: string, factors: readonly Factor[]): boolean {
+/**
+ * @param given untrusted; blanks for hyphens, as some programs make them, and capitals are fine
+ * @returns the id of the factor that it is
+ */
+export function findAppPassword(given: string, factors: readonly Factor[]): string | undefined {
   const password = given.trim().toLowerCase().replaceAll(" ", "-");
-  if (!shape.test(password)) return false;
+  if (!shape.test(password)) return undefined;
   const digest = Buffer.from(digestOf(password));
-  let fits = false;
+  let found: string | undefined;
   for (const one of factors) {
     if (one.kind === "app-password" && timingSafeEqual(Buffer.from(one.digest), digest))
-      fits = true;
+      found = one.id;
   }
-  return fits;
+  return found;
 }
 
 function digestOf(password: string): string {

@@ -155,6 +155,8 @@ export async function openDirectory(deps: DirectoryDeps): Promise<OpenDirectory>
 
 function lookups(tables: Tables): Omit<Directory, "login"> {
   return {
+    hasAppPassword: (account, id) =>
+      tables.factorsOf(account).some((one) => one.kind === "app-password" && one.id === id),
     person: (account) => personOf(tables.accounts.get(account)),
     personByAddress: (address) => personOf(tables.accountByAddress(address)),
     isLocalDomain: (domain) => tables.domains.has(domain.toLowerCase()),

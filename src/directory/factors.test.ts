@@ -13,7 +13,7 @@ import {
 } from "#directory";
 import { fakeClock } from "../../tests/kit/fake-clock.ts";
 import { memoryFactors, memoryPeople } from "../../tests/kit/memory-people.ts";
-import { isAppPassword } from "./app-passwords.ts";
+import { findAppPassword } from "./app-passwords.ts";
 import type { AnyDoor } from "./login.ts";
 
 const password = "correct horse";
@@ -100,9 +100,9 @@ describe("app passwords", () => {
     const { password: made, factor } = appPassword();
     assert.match(made, /^[a-z2-7]{4}(-[a-z2-7]{4}){6}$/);
     for (const given of [made, made.toUpperCase(), made.replaceAll("-", " "), ` ${made} `]) {
-      assert.equal(isAppPassword(given, [factor]), true);
+      assert.equal(findAppPassword(given, [factor]), factor.id);
     }
-    assert.equal(isAppPassword(appPassword().password, [factor, totp]), false);
+    assert.equal(findAppPassword(appPassword().password, [factor, totp]), undefined);
     const all = Array.from({ length: 200 }, () => appPassword().password);
     assert.equal(new Set(all).size, 200);
     assert.equal(new Set(all.join("").replaceAll("-", "")).size, 32, "every letter comes");
@@ -133,9 +133,10 @@ describe("app passwords", () => {
     for (let round = 0; round < 5000; round += 1) {
       const at = pick(random, made.length);
       const given = made.slice(0, at) + String.fromCodePoint(pick(random, 0xd7ff)) + made.slice(at);
-      assert.equal(isAppPassword(given, [factor]), given.trim() === made, JSON.stringify(given));
+      const found = findAppPassword(given, [factor]) !== undefined;
+      assert.equal(found, given.trim() === made, JSON.stringify(given));
     }
-    assert.equal(isAppPassword("a".repeat(1e6), [factor]), false);
+    assert.equal(findAppPassword("a".repeat(1e6), [factor]), undefined);
   });
 });
 

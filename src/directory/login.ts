@@ -8,7 +8,7 @@ import type { Random } from "#base/random";
 import type { LoginDoor, LoginOutcome } from "#contracts/directory";
 import type { AccountId } from "#model/mailbox";
 import type { Account } from "#model/people";
-import { isAppPassword } from "./app-passwords.ts";
+import { findAppPassword } from "./app-passwords.ts";
 import type { DirectoryEvents } from "./events.ts";
 import { type Factor, hasSecondFactor } from "./factors.ts";
 import type { DirectoryLimits } from "./parameters.ts";
@@ -96,9 +96,10 @@ export class Logins {
     // However it is spelled, so that nobody gets more tries by capitals.
     const one = this.#guard.enter(this.#hmac(keyOf(name)), clientNetwork(from));
     if (one === undefined) return { ok: false, reason: "slow-down" };
-    if (account !== undefined && this.#fitsProgram(attempt, account)) {
+    const appPassword = account && this.#appPassword(attempt, account);
+    if (account !== undefined && appPassword !== undefined) {
       one.welcome();
-      return welcome(account);
+      return { ...welcome(account), appPassword };
     }
     return this.#hashed(attempt, { account, hash, key, one });
   }
@@ -125,8 +126,8 @@ export class Logins {
     return !this.#deps.needsSecondFactor && !hasSecondFactor(this.#deps.factors(id));
   }
 
-  #fitsProgram({ door, password }: Attempt, { id }: Account): boolean {
-    return door !== "web" && isAppPassword(password, this.#deps.factors(id));
+  #appPassword({ door, password }: Attempt, { id }: Account): string | undefined {
+    return door === "web" ? undefined : findAppPassword(password, this.#deps.factors(id));
   }
 
   /** One hash for all who ask the same at once, as mail clients with five connections do. */
@@ -176,6 +177,6 @@ interface Asked {
 
 const refused = { ok: false, reason: "refused" } as const;
 
-function welcome({ id, address, displayName }: Account): LoginOutcome {
+function welcome({ id, address, displayName }: Account): LoginOutcome & { readonly ok: true } {
   return { ok: true, person: { id, address, displayName } };
 }

@@ -4,7 +4,7 @@ import type { Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import * as v from "valibot";
 import type { Person } from "#contracts/directory";
-import { withoutFactor } from "#directory";
+import { type Factor, withoutFactor } from "#directory";
 import type { AdminPorts } from "./admin.ts";
 import { body } from "./admin-input.ts";
 import { shown } from "./web/account.ts";
@@ -37,11 +37,14 @@ export function factorRoutes(app: Hono, ports: Ports, by: string): void {
   app.delete("/accounts/:address/factors/:id", async (c) => {
     const { id, address } = personOf(c);
     const which = c.req.param("id");
-    const isDone = await directory.changeFactors(id, by, (factors) =>
-      factors.some((one) => one.id === which) ? withoutFactor(factors, which) : undefined,
-    );
+    let removed: Factor | undefined;
+    const isDone = await directory.changeFactors(id, by, (factors) => {
+      removed = factors.find((one) => one.id === which);
+      return removed && withoutFactor(factors, which);
+    });
     if (!isDone) throw new HTTPException(404, { message: `${address} has no factor ${which}` });
-    signIn.signOut(id);
+    // What an app password holds ends by itself, and nothing else depends on it.
+    if (removed?.kind !== "app-password") signIn.signOut(id);
     return done(c, `remove factor ${which} of ${address}`);
   });
   app.post("/accounts/:address/app-passwords", async (c) => {

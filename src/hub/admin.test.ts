@@ -34,8 +34,9 @@ describe("adminRoutes()", () => {
     const faults = ["weak-password", "in-use", "no-such-target", "loop"];
     const refuse = async (): Promise<object> => ({ ok: false, fault: faults.shift() });
     const directory = { addAccount: refuse, removeDomain: refuse, addAlias: refuse };
+    const others = { store: {}, settings: { domain: "first.example" }, gateways: { domains: [] } };
     const app = adminRoutes(
-      { directory: { ...directory, minPasswordLength: 12 }, store: {} } as unknown as AdminPorts,
+      { directory: { ...directory, minPasswordLength: 12 }, ...others } as unknown as AdminPorts,
       "test",
     );
     const said = async (method: string, path: string, body?: object): Promise<unknown> => {
@@ -50,5 +51,31 @@ describe("adminRoutes()", () => {
     assert.match(String(await said("DELETE", "/domains/example.org")), /account or an alias/);
     assert.match(String(await said("POST", "/aliases", alias)), /leads to nobody/);
     assert.match(String(await said("POST", "/aliases", alias)), /leads back/);
+  });
+
+  test("a domain that the configuration names is not removed: the next start would add it again", async () => {
+    const removed: string[] = [];
+    const ports = {
+      directory: {
+        async removeDomain(name: string) {
+          removed.push(name);
+          return { ok: true, value: true };
+        },
+      },
+      store: {},
+      settings: { domain: "example.org" },
+      gateways: { domains: ["old.example"] },
+      events: { adminActed() {} },
+    };
+    const app = adminRoutes(ports as unknown as AdminPorts, "test");
+    const remove = async (name: string): Promise<string> => {
+      const reply = await app.request(`/domains/${name}`, { method: "DELETE" });
+      return `${reply.status} ${await reply.text()}`;
+    };
+    assert.match(await remove("Example.org"), /^409 .*name another in site\.domain, start/);
+    assert.match(await remove("old.example"), /^409 .*\[gateway\.NAME\] .* take it out there/);
+    assert.deepEqual(removed, []);
+    assert.match(await remove("other.example"), /^200/);
+    assert.deepEqual(removed, ["other.example"]);
   });
 });

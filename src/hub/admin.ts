@@ -33,7 +33,9 @@ import type { SignIn } from "./sign-in.ts";
 
 export interface AdminPorts
   extends Pick<QueuePorts, "explain">,
-    Pick<ConnectorPorts, "settings" | "connectors"> {
+    Pick<ConnectorPorts, "connectors"> {
+  /** With the domain that is added at each start. */
+  readonly settings: ConnectorPorts["settings"] & { readonly domain: string };
   readonly store: OpenStore;
   readonly directory: DirectoryAdmin &
     Pick<Directory, "person" | "personByAddress"> &
@@ -149,7 +151,10 @@ function peopleRoutes(app: Hono, ports: AdminPorts, by: string): void {
   });
   app.delete("/domains/:name", async (c) => {
     const which = c.req.param("name");
-    return done(c, await directory.removeDomain(which, by), `remove domain ${which}`);
+    const what = `remove domain ${which}`;
+    const why = whyItStays(which.toLowerCase(), ports);
+    if (why !== undefined) throw new HTTPException(409, { message: `${what}: ${why}` });
+    return done(c, await directory.removeDomain(which, by), what);
   });
   app.get("/accounts", (c) => c.json(directory.accounts()));
   app.post("/accounts", async (c) => {
@@ -177,6 +182,19 @@ function peopleRoutes(app: Hono, ports: AdminPorts, by: string): void {
     const which = c.req.param("address");
     return done(c, await directory.removeAlias(which, by), `remove alias ${which}`);
   });
+}
+
+/** A domain that the configuration names would be back at the next start. */
+function whyItStays(
+  domain: string,
+  { settings, gateways }: Pick<AdminPorts, "settings" | "gateways">,
+): string | undefined {
+  const then = "start Postern again, and remove it then";
+  if (domain === settings.domain) {
+    return `it is the first domain of this installation: name another in site.domain, ${then}`;
+  }
+  if (!gateways.domains.includes(domain)) return undefined;
+  return `a [gateway.NAME] of the configuration has it: take it out there, ${then}`;
 }
 
 const faultTexts = (minPasswordLength: number): Readonly<Record<AdminFault, string>> => ({

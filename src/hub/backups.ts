@@ -1,7 +1,7 @@
 /** Backups by themselves and on demand, one at a time, and drills; the ledger remembers each. */
 
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { type Clock, sleep, type Timer } from "#base/clock";
 import { Misconfigured, Unavailable } from "#base/errors";
 import type { Values } from "#base/parameters";
@@ -275,11 +275,15 @@ function reasonOf(error: unknown): { reason?: string } {
   return { reason: text.slice(0, maxReason) };
 }
 
-/** Paths that are left out of the configuration. */
+/** Paths that are left out of the configuration, and those that begin in the hub's folder. */
 export function completeBackupSettings(given: BackupSettings, hubFolder: string): BackupSettings {
+  const inHub = (path: string): string => (path === "" ? "" : resolve(hubFolder, path));
   return {
     ...given,
-    recoveryKey: given.recoveryKey === "" ? join(hubFolder, "recovery.pub") : given.recoveryKey,
-    drillFolder: given.drillFolder === "" ? join(hubFolder, "drills") : given.drillFolder,
+    credentialsFile: inHub(given.credentialsFile),
+    caFile: inHub(given.caFile),
+    drillKeyFile: inHub(given.drillKeyFile),
+    recoveryKey: inHub(given.recoveryKey || "recovery.pub"),
+    drillFolder: inHub(given.drillFolder || "drills"),
   };
 }

@@ -9,6 +9,7 @@ export {
   gatewayParameters,
 } from "./gateway/settings.ts";
 export { checkMtaSts, mtaStsParameters, ownStsPolicy } from "./mta-sts.ts";
+export { type NamedFile, namedFiles } from "./named-files.ts";
 export {
   checkPublishedHosts,
   completePublication,

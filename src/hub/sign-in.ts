@@ -83,13 +83,24 @@ function providerOf(
   if (clientId === "" || settings.oidcSecretFile === "") {
     throw new Misconfigured("login.oidcIssuer needs login.oidcClientId and login.oidcSecretFile");
   }
-  const way: ProviderWay = {
-    dial,
-    clock,
+  const { clientSecret, ...files } = providerFiles(settings);
+  const way: ProviderWay = { dial, clock, ...files };
+  return oidcProvider({ issuer, clientId, clientSecret, claim, fetch: providerFetch(way) });
+}
+
+/**
+ * What the files hold that a provider's settings name.
+ *
+ * @throws Misconfigured when one cannot be read
+ */
+export function providerFiles(settings: LoginSettings): {
+  readonly clientSecret: string;
+  readonly authorities?: string;
+} {
+  return {
+    clientSecret: fileOf(settings, "oidcSecretFile").trim(),
     ...(settings.oidcCaFile !== "" && { authorities: fileOf(settings, "oidcCaFile") }),
   };
-  const clientSecret = fileOf(settings, "oidcSecretFile").trim();
-  return oidcProvider({ issuer, clientId, clientSecret, claim, fetch: providerFetch(way) });
 }
 
 function fileOf(settings: LoginSettings, key: "oidcCaFile" | "oidcSecretFile"): string {

@@ -24,6 +24,7 @@ import { addGatewayDomains, openGateways } from "./gateway/open.ts";
 import type { Inside } from "./inside.ts";
 import { startHistory } from "./ledger-history.ts";
 import { logSigner } from "./log-signer.ts";
+import { withLastUses } from "./login/index.ts";
 import { type Maintenance, startMaintenance } from "./maintenance.ts";
 import { maintenanceEvents } from "./maintenance-events.ts";
 import { type Outgoing, startOutgoing } from "./outgoing.ts";
@@ -93,7 +94,7 @@ async function openInside(given: HubSettings, log: Log): Promise<Inside> {
     directory: join(settings.folder, "store"),
     indexPath: join(settings.folder, "store/index.sqlite"),
   });
-  const directory = await openDirectory({
+  const opened = await openDirectory({
     ...common,
     people: store.people,
     factors: store.factors,
@@ -101,6 +102,8 @@ async function openInside(given: HubSettings, log: Log): Promise<Inside> {
     needsSecondFactor: settings.login.requireSecondFactor,
     gatewayDomains: settings.gateways.flatMap(({ domains }) => domains),
   });
+  const path = join(settings.folder, "app-password-uses.json");
+  const directory = withLastUses(opened, { ...common, path });
   const gateways = openGateways(settings, common);
   await addGatewayDomains(gateways.domains, directory, keyring);
   return {

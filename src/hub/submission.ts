@@ -1,8 +1,9 @@
 /** Submission on implicit TLS (RFC 6409, RFC 8314): our own people, authenticated; octets to `submit`. */
 
 import { buffer } from "#base/bytes";
-import type { Directory } from "#contracts/directory";
+import type { Directory, Person } from "#contracts/directory";
 import type { Submit } from "#contracts/submission";
+import type { Connection } from "#model/connection";
 import type { Reply } from "#model/reply";
 import {
   type ContentSink,
@@ -22,8 +23,9 @@ export interface SubmissionPorts {
 export function submissionServer({ options, directory, submit }: SubmissionPorts): SmtpServer {
   const handler: SmtpHandler = {
     mail({ connection }, { reversePath }) {
-      const person = personOf(connection.authenticated, directory);
-      if (person === undefined) return { code: 530, status: "5.7.0", text: "authenticate first" };
+      const person = personOf(connection, directory);
+      // The session's login is over, and it may have no other (RFC 4954 §4).
+      if (person === undefined) return { code: 421, status: "4.7.0", text: "log in again" };
       if (reversePath === "" || directory.maySendAs(person.id, reversePath)) return undefined;
       return { code: 550, status: "5.7.1", text: "this login may not send with that return path" };
     },
@@ -44,7 +46,7 @@ export function submissionServer({ options, directory, submit }: SubmissionPorts
         required: true,
         async verify(name, password, from) {
           const outcome = await directory.login(name, password, "submission", from);
-          return outcome.ok ? { ok: true, address: outcome.person.address } : outcome;
+          return outcome.ok ? { ...outcome, address: outcome.person.address } : outcome;
         },
       },
     },
@@ -52,11 +54,14 @@ export function submissionServer({ options, directory, submit }: SubmissionPorts
   );
 }
 
+/** Nobody any more, once the account or the app password of the login is gone. */
 function personOf(
-  address: string | undefined,
+  { authenticated, appPassword }: Connection,
   directory: Directory,
-): ReturnType<Directory["personByAddress"]> {
-  return address === undefined ? undefined : directory.personByAddress(address);
+): Person | undefined {
+  const person = authenticated === undefined ? undefined : directory.personByAddress(authenticated);
+  if (person === undefined || appPassword === undefined) return person;
+  return directory.hasAppPassword(person.id, appPassword) ? person : undefined;
 }
 
 /** Holds one message: signing needs the body's hash before the first octet may be committed. */
@@ -67,9 +72,10 @@ function sink(transaction: Transaction, directory: Directory, submit: Submit): C
       octets.push(buffer(chunk));
     },
     async end() {
-      const person = personOf(transaction.connection.authenticated, directory);
+      const person = personOf(transaction.connection, directory);
       if (person === undefined) return { code: 530, status: "5.7.0", text: "authenticate first" };
-      return submit({ ...transaction, account: person.id, octets });
+      const { appPassword: _, ...connection } = transaction.connection;
+      return submit({ ...transaction, connection, account: person.id, octets });
     },
     abort() {
       octets.length = 0;

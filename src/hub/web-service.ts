@@ -40,6 +40,7 @@ export function webService(inside: Inside, submit: Submit, signIn: SignIn): WebD
     hosts: settings.publishedHosts,
     sessions,
     person: (account) => directory.person(account),
+    hasAppPassword: (account, id) => directory.hasAppPassword(account, id),
     basic: (name, password, from) => login.basic(name, password, from),
     postern: (stream, ask) => service.serve(stream, ask),
     events: publishEvents(log, registry, clock),

@@ -35,6 +35,8 @@ export interface Connection {
   readonly tls?: TlsFacts;
   /** Address of the account that authenticated, on submission; the partner's user name elsewhere. */
   readonly authenticated?: string;
+  /** On submission: id of the app password that it did so with; absent: the account's own. */
+  readonly appPassword?: string;
   /** Name of the inbound connector that it came by. */
   readonly connector?: string;
   /** What of the above came by PROXY protocol instead of the socket. */

@@ -95,6 +95,7 @@ function directoryOf(people: readonly Person[]): Directory {
     people.find((one) => one.address === address.toLowerCase());
   return {
     login: async () => ({ ok: false, reason: "refused" }),
+    hasAppPassword: () => false,
     person: (account) => people.find((one) => one.id === account),
     personByAddress: byAddress,
     isLocalDomain: (domain) => domain === "example.org",

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { ImapFlow } from "imapflow";
 import { type Installation, startInstallation } from "../kit/installation.ts";
+import { SmtpDialogue } from "../kit/smtp-dialogue.ts";
 
 let installation: Installation;
 before(async () => {
@@ -9,13 +11,33 @@ before(async () => {
 });
 after(() => installation?.[Symbol.asyncDispose]());
 
-async function enters(address: string, password: string): Promise<boolean> {
+function reader(address: string, password: string): ImapFlow {
   const { imap } = installation.ready();
   const client = new ImapFlow({
     ...{ host: imap.host, port: imap.port, secure: true, logger: false },
     auth: { user: address, pass: password },
     tls: { rejectUnauthorized: false },
   });
+  client.on("error", () => {}); // the close that follows tells enough
+  return client;
+}
+
+/** A session of submission that has logged in. */
+async function submission(address: string, password: string): Promise<SmtpDialogue> {
+  const { submission: door, ca } = installation.ready();
+  const dialogue = new SmtpDialogue(door, {
+    ca: readFileSync(ca, "utf8"),
+    servername: "localhost",
+  });
+  await dialogue.reply();
+  await dialogue.say("EHLO client.example");
+  const login = Buffer.from(`\0${address}\0${password}`).toString("base64");
+  assert.match((await dialogue.say(`AUTH PLAIN ${login}`)) ?? "", /^235 /);
+  return dialogue;
+}
+
+async function enters(address: string, password: string): Promise<boolean> {
+  const client = reader(address, password);
   try {
     await client.connect();
     await client.logout();
@@ -55,6 +77,38 @@ describe("factors of accounts, by an administrator", () => {
     await said("factors", address, "--remove", id);
     assert.equal(await enters(address, password), false);
     assert.ok(await enters(address, ana.password), "the password itself still does");
+  });
+
+  test("W8 what was opened with an app password ends when it is taken away, and nothing else does", async () => {
+    const [ana] = installation.ready().accounts;
+    assert.ok(ana);
+    const { address } = ana;
+    const make = (name: string) =>
+      said<{ id: string; password: string }>("app-password", address, name);
+    const [phone, laptop] = [await make("phone"), await make("laptop")];
+    const used = async () => {
+      const listed = await said<{ id: string; usedAtMs?: number }[]>("factors", address);
+      return listed.filter(({ usedAtMs }) => usedAtMs !== undefined).map(({ id }) => id);
+    };
+    assert.deepEqual(await used(), []);
+    const mails = [];
+    for (const { password } of [phone, laptop, ana])
+      mails.push(await submission(address, password));
+    const reads = [reader(address, phone.password), reader(address, laptop.password)];
+    for (const one of reads) await one.connect();
+    const ended = new Promise((resolve) => reads[0]?.once("close", () => resolve("ended")));
+    assert.deepEqual(await used(), [phone.id, laptop.id]);
+    await said("factors", address, "--remove", phone.id);
+    const [first, ...others] = mails;
+    assert.match((await first?.say(`MAIL FROM:<${address}>`)) ?? "", /^421 4\.7\.0 /);
+    for (const one of others) {
+      assert.match((await one.say(`MAIL FROM:<${address}>`)) ?? "", /^250 /);
+      one.close();
+    }
+    assert.equal(await ended, "ended");
+    assert.ok(reads[1]?.usable);
+    await reads[1]?.logout();
+    await said("factors", address, "--remove", laptop.id);
   });
 
   test("what is not there is said so", async () => {

@@ -87,6 +87,8 @@ export interface Talk extends Follower {
   person: Person | undefined;
   /** Of the account, when it logged in. */
   revocations: number;
+  /** Id of the one that it logged in with; absent: the account's own password. */
+  appPassword: string | undefined;
   view: View | undefined;
   /** Where to write mailbox names as UTF-8. */
   readonly utf8Names: boolean;

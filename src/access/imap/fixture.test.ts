@@ -29,13 +29,16 @@ export interface Fixture extends AsyncDisposable {
   /** A connection that has read the greeting. */
   connect(): Promise<Client>;
   /** The same, logged in. */
-  login(name?: string): Promise<Client>;
+  login(name?: string, given?: string): Promise<Client>;
 }
 
 /** Password of everybody. */
 export const password = "correct horse";
 
-const directoryOf = (names: readonly string[]): Directory => {
+/** Any password that begins so is an app password, and its own id. */
+const appPassword = "app ";
+
+const directoryOf = (names: readonly string[], removed: ReadonlySet<string>): Directory => {
   const personOf = (name: string) => ({
     id: name,
     address: `${name}@example.org`,
@@ -45,8 +48,12 @@ const directoryOf = (names: readonly string[]): Directory => {
   return {
     login: async (name, given) => {
       const known = names.includes(name);
+      if (known && given.startsWith(appPassword)) {
+        return { ok: true, person: personOf(name), appPassword: given };
+      }
       return known && given === password ? { ok: true, person: personOf(name) } : refused;
     },
+    hasAppPassword: (_account, id) => !removed.has(id),
     person: personOf,
     personByAddress: (address) => personOf(address.split("@")[0] ?? ""),
     isLocalDomain: () => true,
@@ -61,6 +68,8 @@ export async function startImap(
     readonly limits?: Partial<ImapLimits>;
     readonly clock?: Clock;
     readonly revocations?: (account: string) => number;
+    /** App passwords that are gone. */
+    readonly removed?: ReadonlySet<string>;
   } = {},
 ): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), "postern-imap-"));
@@ -81,7 +90,7 @@ export async function startImap(
   const registry = new Registry();
   const server = createImapServer({
     store,
-    directory: directoryOf(names),
+    directory: directoryOf(names, options.removed ?? new Set()),
     clock: options.clock ?? systemClock,
     random: systemRandom,
     log: silentLog,
@@ -109,9 +118,9 @@ export async function startImap(
     server,
     registry,
     connect: open,
-    async login(name = "alice") {
+    async login(name = "alice", given = password) {
       const client = await open();
-      await client.command(`LOGIN ${name} "${password}"`);
+      await client.command(`LOGIN ${name} "${given}"`);
       client.take();
       return client;
     },

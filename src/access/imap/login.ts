@@ -25,6 +25,7 @@ export async function login(talk: Talk, user: string, password: string): Promise
     return { ...no("Too many connections of this account", "LIMIT"), end: "account limit" };
   }
   talk.person = outcome.person;
+  talk.appPassword = outcome.appPassword;
   talk.revocations = talk.shared.revocations(outcome.person.id);
   events.loggedIn(outcome.person.id, talk.from);
   return ok("Logged in", `CAPABILITY ${capabilities.after}`);

@@ -212,6 +212,21 @@ describe("bounds", () => {
     assert.match(last(await after.command("NOOP")), /^OK/);
   });
 
+  test("W8 an app password that is removed ends what was opened with it, and nothing else", async () => {
+    const clock = fakeClock();
+    const removed = new Set<string>();
+    await using imap = await startImap({ clock, removed });
+    const phone = await imap.login("alice", "app phone");
+    phone.send("i IDLE\r\n");
+    await phone.until(/^\+/);
+    const laptop = await imap.login("alice", "app laptop");
+    const own = await imap.login();
+    removed.add("app phone");
+    await clock.advance(6_000);
+    assert.match(await phone.untilClosed(), /BYE The app password was removed/);
+    for (const other of [laptop, own]) assert.match(last(await other.command("NOOP")), /^OK/);
+  });
+
   test("counts connections by address and by account", async () => {
     const limits = { maxConnectionsPerAddress: 3, maxConnectionsPerAccount: 2 };
     await using imap = await startImap({ limits });

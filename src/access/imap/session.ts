@@ -33,6 +33,7 @@ export class Session implements Talk {
   readonly enabled: Enabled = { rev2: false, utf8: false, condStore: false, qresync: false };
   person: Person | undefined;
   revocations = 0;
+  appPassword: string | undefined;
   view: View | undefined;
   /** Monotonic; of the last sign of life. */
   lastActiveMs: number;
@@ -119,8 +120,15 @@ export class Session implements Talk {
       else if (nowMs - this.openedMs > limits.loginTimeoutMs) this.bye("Login took too long");
     } else if (this.shared.revocations(this.person.id) !== this.revocations) {
       this.bye("Signed out everywhere, or the password was changed");
+    } else if (!this.#isPasswordThere(this.person)) {
+      this.bye("The app password was removed");
     } else if (stalled && silentMs > limits.stalledTimeoutMs) this.destroy("stalled");
     else if (silentMs > limits.idleTimeoutMs) this.bye("Silent for too long");
+  }
+
+  #isPasswordThere({ id }: Person): boolean {
+    const { appPassword } = this;
+    return appPassword === undefined || this.shared.directory.hasAppPassword(id, appPassword);
   }
 
   /** Ends the session with a BYE, after the command that runs. */

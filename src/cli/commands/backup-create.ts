@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { Unavailable } from "#base/errors";
 import { silentLog } from "#base/log";
 import { Registry } from "#base/measures";
-import { backupEvents, completeBackupSettings, startBackups } from "#hub";
+import { backupEvents, startBackups } from "#hub";
 import { openMaster } from "#keys/custody";
 import { DamagedMail, openStore } from "#store";
 import type { Created, Pruned } from "#store/backup";
@@ -99,7 +99,7 @@ async function stopped<Value>(
     // The keyring is stopped, and it alone has the keys of the log.
     signer: { origin: "", keys: [], sign: () => Promise.reject(new Unavailable("no keyring")) },
     events: backupEvents(silentLog, new Registry()),
-    settings: completeBackupSettings(config.backup, layout.hub),
+    settings: config.backup,
   });
   return await work(backups);
 }

@@ -2,7 +2,6 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { completeBackupSettings } from "#hub";
 import { makeRecoveryKey, parseRecoveryPublicKey } from "#store/backup";
 import { ExitError, exitCodes, print, say } from "../exit.ts";
 import { layoutOf } from "../up/layout.ts";
@@ -23,7 +22,7 @@ export function addKeyCommand(backup: Command): void {
     .option("--replace", "make another although there is one")
     .action((options: KeyOptions, command: Command) => {
       const { hub } = layoutOf(dataOf(command));
-      const { recoveryKey } = completeBackupSettings(configOf(command).backup, hub);
+      const { recoveryKey } = configOf(command).backup;
       if (existsSync(recoveryKey) && options.replace !== true) {
         throw new ExitError(
           exitCodes.failed,

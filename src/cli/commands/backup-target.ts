@@ -5,9 +5,11 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { Misconfigured } from "#base/errors";
 import { type NoteKey, parseNoteKey } from "#formats/checkpoint";
+import { completeBackupSettings } from "#hub";
 import { namedBackup, type Target, targetOf } from "#store/backup";
 import { type Config, complete } from "../config/read.ts";
 import { ExitError, exitCodes } from "../exit.ts";
+import { layoutOf } from "../up/layout.ts";
 import { givenConfig } from "../up/prepare.ts";
 import { dataOf } from "./shared.ts";
 
@@ -31,7 +33,8 @@ export function withTarget(command: Command): Command {
 /** @param data folder of the installation whose configuration counts */
 export function configOf(command: Command, data: string = dataOf(command)): Config {
   const { config } = command.optsWithGlobals<{ config?: string }>();
-  return complete(givenConfig(data, config));
+  const whole = complete(givenConfig(data, config));
+  return { ...whole, backup: completeBackupSettings(whole.backup, layoutOf(data).hub) };
 }
 
 /** @throws Misconfigured when neither options nor configuration name one */

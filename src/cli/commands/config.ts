@@ -5,8 +5,9 @@ import type { Command } from "commander";
 import { Misconfigured } from "#base/errors";
 import { configSchema, describeConfig, flatten, nonDefaults } from "../config/describe.ts";
 import { type Config, complete, inFile, readConfig } from "../config/read.ts";
-import { ExitError, exitCodes, print } from "../exit.ts";
+import { ExitError, exitCodes, print, say } from "../exit.ts";
 import { textTable } from "../table.ts";
+import { checkFiles } from "../up/check-files.ts";
 import { layoutOf } from "../up/layout.ts";
 import { checkTogether } from "../up/prepare.ts";
 import { dataOf, output } from "./shared.ts";
@@ -15,23 +16,8 @@ export function addConfigCommands(program: Command): void {
   const config = program.command("config").description("the configuration file postern.toml");
   config
     .command("test [file]")
-    .description("check a file without starting anything")
-    .action((file: string | undefined, _options, command: Command) => {
-      const path = fileOf(file, command);
-      if (!existsSync(path)) {
-        throw new ExitError(
-          exitCodes.cannotOpen,
-          `${path}: no such file (without one everything is at its default)`,
-        );
-      }
-      const given = readConfig(path);
-      try {
-        checkTogether(dataOf(command), given);
-      } catch (error) {
-        throw error instanceof Misconfigured ? inFile(path, error) : error;
-      }
-      output(command, { file: path, ok: true }, () => `${path}: ok`);
-    });
+    .description("check a file, and the files that it names, without starting anything")
+    .action((file: string | undefined, _options, command: Command) => testFile(file, command));
   config
     .command("show [file]")
     .description("every parameter in force")
@@ -68,6 +54,27 @@ export function addConfigCommands(program: Command): void {
     .command("schema")
     .description("JSON Schema of the file, for editors")
     .action(() => print(JSON.stringify(configSchema(), null, 2)));
+}
+
+function testFile(file: string | undefined, command: Command): void {
+  const path = fileOf(file, command);
+  if (!existsSync(path)) {
+    throw new ExitError(
+      exitCodes.cannotOpen,
+      `${path}: no such file (without one everything is at its default)`,
+    );
+  }
+  const given = readConfig(path);
+  const data = dataOf(command);
+  let found: readonly Misconfigured[];
+  try {
+    found = checkFiles(layoutOf(data), checkTogether(data, given));
+  } catch (error) {
+    throw error instanceof Misconfigured ? inFile(path, error) : error;
+  }
+  const notes = found.map((note) => inFile(path, note).message);
+  for (const note of notes) say(note);
+  output(command, { file: path, ok: true, notes }, () => `${path}: ok`);
 }
 
 function fileOf(file: string | undefined, command: Command): string {

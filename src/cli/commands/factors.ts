@@ -21,7 +21,8 @@ Examples:
   postern account factors ana@example.org --remove kBx3Yp0fQ2aT
   postern account factors ana@example.org --reset
 
-Whatever is removed, the account's web sessions end. After --reset the password alone leads in, or,
+An app password that is removed ends what programs have open with it; any other factor that is removed
+ends all that the account has open. After --reset the password alone leads in, or,
 where login.requireSecondFactor is set, to the enrolment of a new factor.`;
 
 export function addFactorCommands(account: Command): void {

@@ -26,7 +26,11 @@ export function addPeopleCommands(program: Command): void {
       const done = await adminClient(dataOf(command)).send<object>("POST", "/domains", { name });
       output(command, done, () => `${name} added. Publish its records: postern dns show ${name}`);
     });
-  removal(domain, "/domains", "take no more mail for it; its accounts and aliases go first");
+  removal(
+    domain,
+    "/domains",
+    "take no more mail for it; its accounts and aliases go first, and what the configuration says of it",
+  );
   accountCommands(program);
   aliasCommands(program);
 }

@@ -1,10 +1,10 @@
 /** `postern reports`: what others see of our domains, and what we tell others of theirs. */
 
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { adminClient } from "../admin-client.ts";
-import { ExitError, exitCodes } from "../exit.ts";
+import { exitCodes } from "../exit.ts";
 import { localTime, textTable } from "../table.ts";
+import { addImport } from "./reports-import.ts";
 import { countOf, dataOf, output } from "./shared.ts";
 
 const examples = `
@@ -32,6 +32,7 @@ export function addReportCommands(program: Command): void {
   addShow(reports);
   addSent(reports);
   addActs(reports);
+  addImport(reports);
 }
 
 interface Overview {
@@ -324,22 +325,6 @@ function addActs(reports: Command): void {
       );
       if (later > 0) process.exitCode = exitCodes.tryAgain;
     });
-  reports
-    .command("import <file...>")
-    .description("take in reports from files: mails, XML, JSON, gzip, zip")
-    .action(async (files: readonly string[], _options, command: Command) => {
-      const client = adminClient(dataOf(command));
-      const results: (Imported & { file: string })[] = [];
-      for (const file of files) {
-        const octets = fileOf(file).toString("base64");
-        results.push({
-          file,
-          ...(await client.send<Imported>("POST", "/reports/import", { octets })),
-        });
-      }
-      output(command, results, () => results.map(importedText).join("\n"));
-      if (results.some(({ faults }) => faults.length > 0)) process.exitCode = exitCodes.findings;
-    });
 }
 
 /** The DNS is asked for each domain, and may be slow. */
@@ -349,27 +334,6 @@ interface Round {
   readonly domains: number;
   readonly sent: number;
   readonly later: number;
-}
-
-interface Imported {
-  readonly kept: number;
-  readonly known: number;
-  readonly faults: readonly string[];
-}
-
-function importedText({ file, kept, known, faults }: Imported & { file: string }): string {
-  const parts = [`${kept} taken in`];
-  if (known > 0) parts.push(`${known} known already`);
-  for (const fault of faults) parts.push(`cannot be read: ${fault}`);
-  return `${file}: ${parts.join(", ")}`;
-}
-
-function fileOf(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new ExitError(exitCodes.cannotOpen, `${path}: ${(cause as Error).message}`);
-  }
 }
 
 function queryOf(values: Readonly<Record<string, string | undefined>>): URLSearchParams {

@@ -107,9 +107,9 @@ const hostName = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i;
  *
  * @throws Misconfigured naming the key as SECTION.KEY
  */
-export function checkTogether(data: string, given: GivenConfig): void {
+export function checkTogether(data: string, given: GivenConfig): Partial<AllSettings> {
   const config = complete(given);
-  settingsOf(
+  return settingsOf(
     {
       ...{
         layout: layoutOf(data),

@@ -236,10 +236,11 @@ function hubSettings(installation: Installation): HubSettings {
 function publishingOf({
   config,
   hostname,
+  layout,
 }: Installation): Pick<HubSettings, "publishedHosts" | "publish"> {
   const names = [hostname, "localhost", "127.0.0.1", "[::1]", ...config.web.hosts];
   const publish = Object.entries(config.publish).map(([name, given]) =>
-    completePublication(name, given),
+    completePublication(name, { ...given, caFile: besides(layout.hub, given.caFile) }),
   );
   return { publishedHosts: checkPublishedHosts(names, publish), publish };
 }

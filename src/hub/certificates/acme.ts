@@ -49,6 +49,21 @@ export function checkAcmeSettings({
   }
 }
 
+/**
+ * What the files hold that the settings name.
+ *
+ * @throws Misconfigured when one cannot be read
+ */
+export function acmeFiles({ eabKeyId, eabKeyFile, caFile }: AcmePorts["settings"]): {
+  readonly bindingKey?: string;
+  readonly authorities?: string;
+} {
+  return {
+    ...(eabKeyId !== "" && { bindingKey: fileText(eabKeyFile) }),
+    ...(caFile !== "" && { authorities: fileText(caFile) }),
+  };
+}
+
 /** Makes the next order open an account anew: the old one was deactivated, or its key leaked. */
 export function forgetAccount(folder: string): void {
   rmSync(join(folder, accountKeyFile), { force: true });
@@ -110,6 +125,7 @@ async function openClient(ports: AcmePorts): Promise<acme.Client> {
   // Only now: it is large, and most of the time nothing is ordered.
   const library = await import("acme-client");
   routeAll(library.axios, ports);
+  const { bindingKey } = acmeFiles(settings);
   const pauseMs = ports.pollMs ?? pollMs;
   const client = new library.Client({
     directoryUrl: settings.directory,
@@ -117,8 +133,8 @@ async function openClient(ports: AcmePorts): Promise<acme.Client> {
     backoffAttempts: pollAttempts,
     backoffMin: pauseMs,
     backoffMax: pauseMs * 15,
-    ...(settings.eabKeyId !== "" && {
-      externalAccountBinding: { kid: settings.eabKeyId, hmacKey: fileText(settings.eabKeyFile) },
+    ...(bindingKey !== undefined && {
+      externalAccountBinding: { kid: settings.eabKeyId, hmacKey: bindingKey },
     }),
   });
   await said("account", () => openAccount(client, settings.contact));
@@ -138,8 +154,8 @@ async function openAccount(client: acme.Client, addresses: readonly string[]): P
 /** The library has one HTTP client for all; nothing else of the hub uses it. */
 function routeAll(axios: typeof acme.axios, { settings, dial }: AcmePorts): void {
   const { defaults, interceptors } = axios;
-  const ca = settings.caFile === "" ? undefined : fileText(settings.caFile);
-  defaults.httpsAgent = acmeAgent(settings.direct ? undefined : dial, ca);
+  const { authorities } = acmeFiles(settings);
+  defaults.httpsAgent = acmeAgent(settings.direct ? undefined : dial, authorities);
   defaults.httpAgent = new NoAgent();
   defaults.proxy = false;
   defaults.maxRedirects = 0;

@@ -136,7 +136,7 @@ function tlsOptions(host: string, authorities: string): ConnectionOptions {
 }
 
 /** @throws Unavailable */
-function fileOf(path: string): string {
+export function fileOf(path: string): string {
   if (path === "") return "";
   try {
     return readFileSync(path, "utf8");

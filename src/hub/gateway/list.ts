@@ -68,7 +68,8 @@ function stateOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
   return [ino, size, mtimeMs, ctimeMs].join(" ");
 }
 
-function readList(file: string): Kept {
+/** @throws Misconfigured when the file cannot be used */
+export function readList(file: string): Kept {
   let text: string;
   let state: string;
   try {

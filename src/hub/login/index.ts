@@ -1,5 +1,6 @@
 /** Logins at the web front, step by step, and what people do about how they sign in. */
 
+export { withLastUses } from "./last-uses.ts";
 export { createLogin, type Login } from "./login.ts";
 export { loginOffer } from "./offer.ts";
 export { type ProviderWay, providerFetch } from "./provider-fetch.ts";

@@ -82,6 +82,7 @@ export function edgeTo(published: PublishedApplication, more: Partial<PublisherD
       signOn: () => ({ name: "ana@example.org", password: "pä:ss" }),
       revocations: () => ended.size,
     },
+    hasAppPassword: () => false,
     person: (id) => ({ id, address: "ana@example.org", displayName: "Ana" }),
     basic: async (name, password) =>
       password === "right"

@@ -39,6 +39,7 @@ export interface PublisherDeps {
   readonly hosts: readonly string[];
   readonly sessions: Pick<Sessions, "touch" | "peek" | "signOn" | "revocations">;
   person(account: AccountId): Person | undefined;
+  hasAppPassword(account: AccountId, id: string): boolean;
   /** For programs that know no form. */
   basic(name: string, password: string, clientAddress: string): Promise<LoginOutcome>;
   /** Answers what is asked of "postern"; called in the turn that the stream arrives in. */
@@ -168,12 +169,15 @@ async function admitBasic(deps: PublisherDeps, door: Door, visit: Visit): Promis
   if (!outcome.ok)
     return refuse(stream, outcome.reason === "refused" ? "credentials" : "slow-down");
   const { id, address } = outcome.person;
+  const { appPassword } = outcome;
   const revocations = deps.sessions.revocations(id);
   pass(deps, door, visit, {
     ...anybody,
     who: { name: address, password },
     stillValid: () =>
-      deps.sessions.revocations(id) === revocations && deps.person(id) !== undefined,
+      deps.sessions.revocations(id) === revocations &&
+      deps.person(id) !== undefined &&
+      (appPassword === undefined || deps.hasAppPassword(id, appPassword)),
   });
 }
 

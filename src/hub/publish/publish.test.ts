@@ -334,6 +334,25 @@ describe("who may ask", () => {
     assert.equal(await over, true);
   });
 
+  test("W8 what a program has open ends when its app password is removed", async () => {
+    await using server = await nodeServer((_asked, answer) => {
+      answer.write("news without end");
+    });
+    const kept = new Set(["phone"]);
+    const person = { id: "ana", address: "ana@example.org", displayName: "Ana" };
+    using edge = edgeTo(application(server.url, {}, [{ login: "basic" }]), {
+      basic: async () => ({ ok: true, person, appPassword: "phone" }),
+      hasAppPassword: (_account, id) => kept.has(id),
+    });
+    const stream = edge.open({ basic: { name: "ana@example.org", password: "right" } });
+    const over = new Promise((broken) =>
+      stream.receive({ data() {}, end() {}, broken: () => broken(true) }),
+    );
+    await stream.answered;
+    kept.delete("phone");
+    assert.equal(await over, true);
+  });
+
   test("an open rule asks for nobody", async () => {
     await using server = await nodeServer(echo);
     using edge = edgeTo(application(server.url, { signOn: "basic" }, [{ login: "none" }]));

@@ -74,9 +74,16 @@ function take(session: Session, step: SaslStep): void {
 }
 
 /** Who came by a connector has to be the one that it is for. */
-function isFit(session: Session, authenticated: string): boolean {
+function isFit(
+  session: Session,
+  { address: authenticated, appPassword }: SmtpAuthOutcome & { readonly ok: true },
+): boolean {
   const before = session.connection;
-  session.connection = { ...before, authenticated };
+  session.connection = {
+    ...before,
+    authenticated,
+    ...(appPassword !== undefined && { appPassword }),
+  };
   identify(session);
   if (session.peer.isLoginUnfit !== true) return true;
   session.connection = before;
@@ -86,7 +93,7 @@ function isFit(session: Session, authenticated: string): boolean {
 
 function settle(session: Session, result: SmtpAuthOutcome): void {
   const { events, options } = session.core;
-  const isIn = result.ok && isFit(session, result.address);
+  const isIn = result.ok && isFit(session, result);
   const outcome = result.ok ? (isIn ? "ok" : "refused") : result.reason;
   events.login(outcome, session.connection.clientAddress);
   if (outcome === "ok") return session.reply(replies.loggedIn);

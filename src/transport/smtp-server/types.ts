@@ -19,7 +19,7 @@ import type { TarpitOptions } from "./tarpit.ts";
 export type SmtpLimits = Values<typeof smtpParameters>;
 
 export type SmtpAuthOutcome =
-  | { readonly ok: true; readonly address: string }
+  | { readonly ok: true; readonly address: string; readonly appPassword?: string }
   | { readonly ok: false; readonly reason: "refused" | "slow-down" | "busy" };
 
 /** Mechanisms PLAIN and LOGIN, inside TLS only (RFC 4954). */

@@ -13,7 +13,7 @@ import {
 import { countOf } from "../words.ts";
 import type { Desk } from "./desk.ts";
 import { Dialog } from "./dialog.tsx";
-import { historyText, momentText } from "./security-words.tsx";
+import { historyText } from "./security-words.tsx";
 
 export interface PartProps {
   readonly desk: Desk;
@@ -41,7 +41,11 @@ export function FactorList({
   const own = (desk.factors ?? []).filter((one) => one.kind === kind);
   if (own.length === 0) return null;
   const remove = (one: Factor): void => {
-    if (!window.confirm(`Remove “${one.name}”? It will no longer sign you in.`)) return;
+    const what =
+      kind === "app-password"
+        ? "The program that has it is signed out."
+        : "It will no longer sign you in.";
+    if (!window.confirm(`Remove “${one.name}”? ${what}`)) return;
     void desk.act(async () => void (await removeFactor(one.id)));
   };
   return (
@@ -51,9 +55,7 @@ export function FactorList({
           <span class="grow">
             <strong>{one.name}</strong>
             <span class="soft">
-              {kind === "app-password"
-                ? `Added ${momentText(one.addedAtMs)}.`
-                : historyText(one.addedAtMs, one.usedAtMs)}
+              {historyText(one.addedAtMs, one.usedAtMs)}
               {one.host !== undefined && one.host !== location.hostname && ` Works at ${one.host}.`}
             </span>
           </span>
