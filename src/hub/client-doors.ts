@@ -43,6 +43,7 @@ export async function openClientDoors(
     options: { ...inside, hostname, limits: settings.smtp, tls },
     ...inside,
     submit,
+    revocations,
   });
   opening.defer(() => submission.drain(drainMs));
   await submission.listen(settings.listen.submission);

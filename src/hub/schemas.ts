@@ -65,7 +65,7 @@ const anyConnection = object<Connection>(
     reverseName: matching(/^[a-z0-9.-]{1,255}$/),
     connector: matching(/^[A-Za-z0-9_-]{1,64}$/),
     authenticated: text(255),
-    appPassword: () => false, // no edge sees one
+    login: () => false, // none at an edge can be over
   },
 );
 

@@ -35,8 +35,8 @@ export interface Connection {
   readonly tls?: TlsFacts;
   /** Address of the account that authenticated, on submission; the partner's user name elsewhere. */
   readonly authenticated?: string;
-  /** On submission: id of the app password that it did so with; absent: the account's own. */
-  readonly appPassword?: string;
+  /** On submission: as the login was when it succeeded. */
+  readonly login?: LoginMark;
   /** Name of the inbound connector that it came by. */
   readonly connector?: string;
   /** What of the above came by PROXY protocol instead of the socket. */
@@ -54,4 +54,12 @@ export interface Source {
   readonly helo: string;
   /** Received fields of our relays that were passed. */
   readonly passed: number;
+}
+
+/** What a login depends on: it is over once that is otherwise. */
+export interface LoginMark {
+  /** How often the account had been signed out everywhere, as by a new password. */
+  readonly revocations: number;
+  /** Id of the one that it was; absent: the account's own. */
+  readonly appPassword?: string;
 }

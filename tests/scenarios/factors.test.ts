@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { ImapFlow } from "imapflow";
-import { type Installation, startInstallation } from "../kit/installation.ts";
+import { type Installation, runCli, startInstallation } from "../kit/installation.ts";
 import { SmtpDialogue } from "../kit/smtp-dialogue.ts";
 
 let installation: Installation;
@@ -103,12 +103,23 @@ describe("factors of accounts, by an administrator", () => {
     assert.match((await first?.say(`MAIL FROM:<${address}>`)) ?? "", /^421 4\.7\.0 /);
     for (const one of others) {
       assert.match((await one.say(`MAIL FROM:<${address}>`)) ?? "", /^250 /);
-      one.close();
+      assert.match((await one.say("RSET")) ?? "", /^250 /);
     }
     assert.equal(await ended, "ended");
     assert.ok(reads[1]?.usable);
     await reads[1]?.logout();
     await said("factors", address, "--remove", laptop.id);
+
+    const [, own] = others;
+    assert.match((await own?.say(`MAIL FROM:<${address}>`)) ?? "", /^250 /);
+    assert.match((await own?.say(`RCPT TO:<${address}>`)) ?? "", /^250 /);
+    assert.match((await own?.say("DATA")) ?? "", /^354 /);
+    const words = ["account", "password", address];
+    const changed = await runCli(installation.data, words, `${ana.password}\n`);
+    assert.equal(changed.code, 0, changed.stderr);
+    const mail = `From: ${address}\r\nSubject: too late\r\n\r\nx\r\n.`;
+    assert.match((await own?.say(mail)) ?? "", /^530 5\.7\.0 /);
+    assert.match((await own?.say(`MAIL FROM:<${address}>`)) ?? "", /^421 4\.7\.0 /);
   });
 
   test("what is not there is said so", async () => {

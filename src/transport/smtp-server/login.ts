@@ -76,14 +76,10 @@ function take(session: Session, step: SaslStep): void {
 /** Who came by a connector has to be the one that it is for. */
 function isFit(
   session: Session,
-  { address: authenticated, appPassword }: SmtpAuthOutcome & { readonly ok: true },
+  { address: authenticated, login }: SmtpAuthOutcome & { readonly ok: true },
 ): boolean {
   const before = session.connection;
-  session.connection = {
-    ...before,
-    authenticated,
-    ...(appPassword !== undefined && { appPassword }),
-  };
+  session.connection = { ...before, authenticated, ...(login && { login }) };
   identify(session);
   if (session.peer.isLoginUnfit !== true) return true;
   session.connection = before;

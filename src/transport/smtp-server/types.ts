@@ -7,7 +7,7 @@ import type { Registry } from "#base/measures";
 import type { Net } from "#base/net";
 import type { Values } from "#base/parameters";
 import type { Random } from "#base/random";
-import type { Connection, TlsProofKind } from "#model/connection";
+import type { Connection, LoginMark, TlsProofKind } from "#model/connection";
 import type { Envelope, Path } from "#model/envelope";
 import type { ContentId, MessageId } from "#model/mailbox";
 import type { Reply } from "#model/reply";
@@ -19,7 +19,7 @@ import type { TarpitOptions } from "./tarpit.ts";
 export type SmtpLimits = Values<typeof smtpParameters>;
 
 export type SmtpAuthOutcome =
-  | { readonly ok: true; readonly address: string; readonly appPassword?: string }
+  | { readonly ok: true; readonly address: string; readonly login?: LoginMark }
   | { readonly ok: false; readonly reason: "refused" | "slow-down" | "busy" };
 
 /** Mechanisms PLAIN and LOGIN, inside TLS only (RFC 4954). */
