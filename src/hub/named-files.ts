@@ -19,6 +19,8 @@ export interface NamedFile {
   /** As SECTION.KEY or FAMILY.NAME.KEY. */
   readonly key: string;
   readonly files: readonly string[];
+  /** What the reader opens too. */
+  readonly besides?: readonly string[];
   readonly isSecret: boolean;
   /** @throws Misconfigured or Unavailable saying what is wrong, with the system's error as its cause */
   read(): unknown;
@@ -60,8 +62,13 @@ function filesOfOutbound(connector: OutboundConnector): readonly NamedFile[] {
     ...(client === undefined
       ? []
       : [
-          ...one(key("tlsCertificateFile"), client.certificate, only({ client })),
-          ...secret(key("tlsKeyFile"), client.key, only({ client })),
+          ...one(key("tlsCertificateFile"), client.certificate, () =>
+            certificateIn(client.certificate),
+          ),
+          ...secret(key("tlsKeyFile"), client.key, only({ client })).map((named) => ({
+            ...named,
+            besides: [client.certificate],
+          })),
         ]),
     ...(login === undefined ? [] : [secrets(key("secretFiles"), login.secretFiles)]),
   ];
@@ -96,7 +103,9 @@ function filesOfLogin({ login }: Pick<HubSettings, "login">): readonly NamedFile
   const { oidcIssuer, oidcSecretFile, oidcCaFile } = login;
   if (oidcIssuer === "") return [];
   return [
-    ...secret("login.oidcSecretFile", oidcSecretFile, () => providerFiles(login)),
+    ...secret("login.oidcSecretFile", oidcSecretFile, () =>
+      providerFiles({ ...login, oidcCaFile: "" }),
+    ),
     ...one("login.oidcCaFile", oidcCaFile, () => certificateIn(oidcCaFile)),
   ];
 }
@@ -106,7 +115,7 @@ function filesOfAcme({ certificates }: Pick<HubSettings, "certificates">): reado
   if (acme.directory === "") return [];
   return [
     ...one("acme.caFile", acme.caFile, () => certificateIn(acme.caFile)),
-    ...secret("acme.eabKeyFile", acme.eabKeyFile, () => acmeFiles(acme)),
+    ...secret("acme.eabKeyFile", acme.eabKeyFile, () => acmeFiles({ ...acme, caFile: "" })),
   ];
 }
 
@@ -120,7 +129,9 @@ function filesOfBackup({
   const s3 = given.target.startsWith("s3://");
   return [
     ...(s3 ? one("backup.caFile", caFile, () => certificateIn(caFile)) : []),
-    ...(s3 ? secret("backup.credentialsFile", credentialsFile, () => targetOf(backup)) : []),
+    ...(s3
+      ? secret("backup.credentialsFile", credentialsFile, () => targetOf({ ...backup, caFile: "" }))
+      : []),
     // Without a name it is the one that "postern backup key" makes.
     ...(given.recoveryKey === ""
       ? []

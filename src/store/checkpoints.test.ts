@@ -63,6 +63,23 @@ describe("Checkpoints", () => {
     assert.equal(log.lines.length, 1);
   });
 
+  test("a thread that cannot be started costs nobody what he commits", async (t) => {
+    const { views, add } = filled(t);
+    const log = keptLog();
+    await using _ = Checkpoints.of(views, log) as Checkpoints;
+    t.mock.method(views, "logPages", () => {
+      throw new Error("none to be had");
+    });
+    add(10);
+    t.mock.restoreAll();
+    assert.deepEqual(
+      log.lines.map(({ event }) => event),
+      ["store.checkpoint-failed"],
+    );
+    for (let more = 0; more < 10; more += 1) add(1000);
+    assert.ok(views.logPages() < 4000);
+  });
+
   test("do nothing for views in memory", () => {
     assert.equal(Checkpoints.of(new Views(":memory:", noKeys), keptLog()), undefined);
   });

@@ -41,10 +41,20 @@ export class Checkpoints implements AsyncDisposable {
   }
 
   #committed(): void {
-    if (this.#roundsLeft > 0 || this.#views.logPages() < logPages) return;
-    this.#roundsLeft = mostRounds;
-    this.#worker ??= this.#start();
-    this.#worker.postMessage(undefined);
+    try {
+      if (this.#roundsLeft > 0 || this.#views.logPages() < logPages) return;
+      this.#roundsLeft = mostRounds;
+      this.#worker ??= this.#start();
+      this.#worker.postMessage(undefined);
+    } catch (error) {
+      // No thread is to be had, say. What was committed stands.
+      this.#giveUp(error);
+    }
+  }
+
+  #giveUp(error: unknown): void {
+    this.#log.write("warn", "store.checkpoint-failed", { reason: String(error) });
+    this.#views.checkpointAt(logPages);
   }
 
   #start(): Worker {
@@ -56,10 +66,7 @@ export class Checkpoints implements AsyncDisposable {
       this.#roundsLeft = this.#views.logPages() > 0 ? this.#roundsLeft - 1 : 0;
       if (this.#roundsLeft > 0) worker.postMessage(undefined);
     });
-    worker.on("error", (error) => {
-      this.#log.write("warn", "store.checkpoint-failed", { reason: String(error) });
-      this.#views.checkpointAt(logPages);
-    });
+    worker.on("error", (error) => this.#giveUp(error));
     return worker;
   }
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { checkFiles } from "./check-files.ts";
 import { layoutOf } from "./layout.ts";
 import { checkTogether } from "./prepare.ts";
 
+const postern = join(import.meta.dirname, "../../../programs/postern.ts");
 const folder = mkdtempSync(join(tmpdir(), "postern-files-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -144,6 +146,22 @@ describe("the files that a configuration names", () => {
   test("a device is left alone: what comes out of it is the program's", () => {
     const text = `${out}auth = "plain"\nuser = "a"\nsecretFiles = ["/dev/null"]\n`;
     assert.deepEqual(check(text), []);
+  });
+
+  test("a pipe holds up nobody, in whatever place it is named", () => {
+    execFileSync("mkfifo", [inHub("pipe")]);
+    // Of its own program: whoever opened the pipe would wait for ever, and we with him.
+    for (const [parameter, table] of Object.entries(cases)) {
+      const key = parameter.slice(parameter.lastIndexOf(".") + 1);
+      const path = parameter.startsWith("keyring.") ? inHub("pipe") : "pipe";
+      const value = key === "secretFiles" ? `["${path}"]` : `"${path}"`;
+      writeFileSync(toml, `${site}${table}${key} = ${value}\n`);
+      execFileSync(process.execPath, [postern, "--data", folder, "config", "test", toml], {
+        timeout: 20_000,
+        killSignal: "SIGKILL",
+        stdio: "pipe",
+      });
+    }
   });
 
   test("a secret that everybody can read is said, and is no fault", () => {

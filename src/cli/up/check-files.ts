@@ -60,7 +60,7 @@ function tokenFiles({ module, pinFile }: { module: string; pinFile?: string }): 
 function look(one: Opened, owner: Owner | undefined): readonly Misconfigured[] {
   const notes = one.files.flatMap((file) => notesOf(one, file, owner));
   // A pipe would hold us up, and what comes out of it is the program's.
-  if (one.files.some((file) => isNoFile(file))) return notes;
+  if ([...one.files, ...(one.besides ?? [])].some((file) => isNoFile(file))) return notes;
   try {
     one.read();
     return notes;
@@ -104,12 +104,12 @@ function notesOf(
   return [
     ...(isOpen ? [note("can be read by everybody on this machine: chmod 600")] : []),
     ...(isShut
-      ? [note(`is not for the user of the ${reader} (${owner.uid}) by its mode: chown it`)]
+      ? [note(`is not for the user of the ${reader} (${owner.uid}) by its owner, group and mode`)]
       : []),
   ];
 }
 
-/** By mode alone: root may read everything, and an access list may say more. */
+/** Root may read everything; an access list or another group of that user may say more. */
 function mayRead(file: Stats, { uid, gid }: Owner): boolean {
   if (uid === 0) return true;
   if (file.uid === uid) return (file.mode & 0o400) !== 0;

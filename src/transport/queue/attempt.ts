@@ -52,7 +52,7 @@ export interface Batch {
 }
 
 export interface Report {
-  /** Somebody listened: opened a session, and answered for a message where he was asked for one. */
+  /** Somebody listened: opened a session, and was not silent at MAIL. */
   readonly opened: boolean;
   /** The server, or we for it, said that it has too much to do. */
   readonly isCrowded: boolean;
@@ -79,7 +79,7 @@ interface Rest {
   /** Another connection to the same host may. */
   readonly here: readonly Letter[];
   readonly elsewhere: readonly Letter[];
-  /** The server answered for no message, but that it goes away. */
+  /** The server was silent at the first MAIL. */
   readonly isGone: boolean;
 }
 
@@ -154,7 +154,7 @@ async function sendByHosts(
 interface Sent {
   readonly again: Letter;
   readonly leftOver: Letter;
-  /** The server answered for it, other than that it goes away. */
+  /** The server has answered MAIL. */
   readonly isHeard: boolean;
 }
 
@@ -279,7 +279,8 @@ class Run {
       if (again.length > 0) elsewhere.push(again);
       if (leftOver.length > 0) queue.unshift(leftOver);
     }
-    const isGone = held.used > usedBefore && !isHeard;
+    // 421 or the end of the connection at MAIL may be about that sender alone, silence is not.
+    const isGone = held.used > usedBefore && !isHeard && session.hasTimedOut;
     this.#opened ||= !isGone;
     this.#fellSilent ||= session.hasTimedOut;
     // With one that is worn out or broken, the connection counts until it is gone.
@@ -306,12 +307,11 @@ class Run {
       }
       const { phase, reply, answered, delivered } = outcome;
       const tls = session.tls && { tls: session.tls };
-      this.#last = { remote, reply, answered, ...tls };
+      if (!delivered) this.#last = { remote, reply, answered, ...tls };
       this.#isCrowded ||= answered && reply.code === 421;
       const isUnprovable = isWithoutRequireTls(outcome);
       const isBrokenOff = mayTryNext(outcome) || (wait.isPutOff && !answered);
-      // A 421 to RCPT may be about that recipient alone.
-      isHeard ||= !isBrokenOff || (answered && phase === "recipient");
+      isHeard ||= !isBrokenOff || phase === "recipient";
       if (isUnprovable || isBrokenOff) {
         again.push(item);
         this.#isUnprovable &&= isUnprovable;

@@ -298,6 +298,24 @@ describe("V3-19 places that open a session and then say nothing", () => {
     });
   }
 
+  test("a smart host that looks at each message for twelve seconds keeps its connections", async () => {
+    const at = house({}, { ways: { "*": smartConnector(["198.51.100.3"]) } });
+    const sinks: SmtpSink[] = [];
+    const sink = (answer: SinkOptions["answer"]) => {
+      sinks.push(new SmtpSink({ ...(answer && { answer }) }));
+      return sinks.at(-1) as SmtpSink;
+    };
+    const queue = createQueue({ ...at.deps, dial: dialSlow(at, sink, ".", 12_000) });
+    for (let nth = 0; nth < 60; nth += 1) {
+      at.store.add(`q${nth}`, `b@d${nth}.test`, at.clock.nowMs(), { message: `m${nth}` });
+    }
+    await queue.start();
+    await pass(at, 3 * minute);
+    const open = sinks.reduce((sum, one) => sum + one.open, 0);
+    assert.ok(open > 1, `${open} connections`);
+    await stop(at, queue);
+  });
+
   test("who was put off at MAIL has his five minutes when his turn comes", async () => {
     const at = crowd({}, silentAt("MAIL"));
     const sink = (answer: SinkOptions["answer"]) => new SmtpSink({ ...(answer && { answer }) });

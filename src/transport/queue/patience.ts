@@ -113,7 +113,8 @@ export class Wait implements Watch {
   }
 
   #fallSilent(breakOff: (() => void) | undefined): void {
-    this.isSlow = true;
+    // Whoever looks at a message once he has all of it may take longer.
+    this.isSlow ||= breakOff !== undefined;
     if (this.#silent.has(this)) return;
     if (this.#silent.size < this.#most || breakOff === undefined) this.#silent.add(this);
     else {

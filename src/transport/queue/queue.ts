@@ -16,7 +16,7 @@ import { type Host, type Hosts, hostsByMx, hostsOf } from "./hosts.ts";
 import { Outcomes } from "./outcomes.ts";
 import { Patience, type Wait } from "./patience.ts";
 import { domainOf, type Job, Planner } from "./planner.ts";
-import { NoWayOut, type QueueDeps } from "./ports.ts";
+import { type Leaving, NoWayOut, type QueueDeps } from "./ports.ts";
 import { RecentNames } from "./recent-names.ts";
 import { type Errand, IdleSessions, type SessionDeps } from "./sessions.ts";
 import { Suspects } from "./suspects.ts";
@@ -45,7 +45,7 @@ const suspectMs = 300_000;
 const suspectsMs = 3_600_000;
 /** What could not be read is read again after so long. */
 const lookAgainMs = 5000;
-/** While no connection is to be had nothing begins: it would only ask for another. */
+/** While no connection is to be had that way nothing begins: it would only ask for another. */
 const shortMs = 1000;
 /** Servers whose faults are remembered: our limit. */
 const maxRemembered = 1000;
@@ -67,7 +67,7 @@ class Engine implements Queue {
   #isWoken = false;
   #isStopped = true;
   #sweepAtMs = 0;
-  #shortUntilTick = 0;
+  readonly #shortUntilTick = { edge: 0, inside: 0 };
 
   constructor(deps: QueueDeps) {
     this.#deps = deps;
@@ -75,7 +75,8 @@ class Engine implements Queue {
     this.#patience = new Patience(deps.clock, deps.parameters.connections);
     const troubled = this.#events.troubled.bind(this.#events);
     const shared = { ...deps, inFlight: this.#inFlight, patience: this.#patience, troubled };
-    this.#planner = new Planner(shared);
+    const outage = (via: Leaving["via"]) => deps.outage?.(via) ?? this.#shortage(via);
+    this.#planner = new Planner({ ...shared, outage });
     this.#outcomes = new Outcomes({ ...shared, planner: this.#planner, events: this.#events });
     this.#idle = new IdleSessions(this.#sessionDeps);
   }
@@ -89,7 +90,8 @@ class Engine implements Queue {
     try {
       return await this.#deps.dial(to, timeoutMs, how);
     } catch (error) {
-      if (error instanceof NoWayOut) this.#shortUntilTick = this.#deps.clock.tickMs() + shortMs;
+      const { clock } = this.#deps;
+      if (error instanceof NoWayOut) this.#shortUntilTick[how.via] = clock.tickMs() + shortMs;
       throw error;
     }
   }
@@ -158,17 +160,19 @@ class Engine implements Queue {
     this.#timer?.cancel();
     const nowMs = this.#deps.clock.nowMs();
     const nextMs = Math.min(this.#planner.nextAtMs, this.#sweepAtMs, nowMs + longestSleepMs);
-    const delayMs = this.#isShort ? shortMs : Math.max(0, nextMs - nowMs);
+    const isShort = (["edge", "inside"] as const).some((via) => this.#shortage(via) !== undefined);
+    const delayMs = Math.max(0, Math.min(nextMs - nowMs, isShort ? shortMs : longestSleepMs));
     this.#timer = this.#deps.clock.after(delayMs, () => this.wake());
   }
 
-  get #isShort(): boolean {
-    return this.#deps.clock.tickMs() < this.#shortUntilTick;
+  #shortage(via: Leaving["via"]): string | undefined {
+    const isOver = this.#deps.clock.tickMs() >= this.#shortUntilTick[via];
+    return isOver ? undefined : "there is no connection to be had just now";
   }
 
   async #beginDue(): Promise<void> {
     while (!this.#isStopped && this.#jobs.size < this.#deps.parameters.connections) {
-      if (this.#outcomes.isFull || this.#isShort) return;
+      if (this.#outcomes.isFull) return;
       const job = await this.#planner.next();
       if (job === undefined) return;
       this.#track(this.#run(job));
@@ -261,7 +265,9 @@ class Engine implements Queue {
       for (const { id } of untold) this.#inFlight.delete(id);
       if (job.plan?.isProbe) job.lane.health?.unprobe(job.plan.hosts);
       const isOut = this.#deps.outage?.(job.lane.connector.via) !== undefined;
-      const isSilent = !isOut && (wait.isSlow || report.fellSilent === true);
+      // All that leaves by a connector has one lane: slow answers leave it its connections.
+      const isSlow = wait.isSlow && (job.lane.health === undefined || !report.opened);
+      const isSilent = !isOut && (isSlow || wait.isPutOff || report.fellSilent === true);
       await this.#planner.ended(job, { ...report, ...(!isOut && dead && { dead }), isSilent });
     }
   }

@@ -21,6 +21,8 @@ export interface Watch {
 
 /** Our limit: replies that nobody asked for, before the connection is given up at once. */
 const maxUnasked = 8;
+/** Room is waited for so often that a line which is slow does not look like somebody who is silent. */
+const sliceBytes = 16_384;
 
 export class Wire {
   readonly #clock: Clock;
@@ -99,9 +101,11 @@ export class Wire {
 
   /** Resolves when there is room for more. */
   async send(chunk: Uint8Array, timeoutMs: number): Promise<WireFault | undefined> {
-    if (chunk.length === 0 || this.#broken !== undefined) return this.#broken;
-    if (this.#stream.write(chunk)) return undefined;
-    await this.#until(() => !this.#stream.writableNeedDrain, timeoutMs);
+    for (let from = 0; from < chunk.length; from += sliceBytes) {
+      if (this.#broken !== undefined) break;
+      if (this.#stream.write(chunk.subarray(from, from + sliceBytes))) continue;
+      await this.#until(() => !this.#stream.writableNeedDrain, timeoutMs);
+    }
     return this.#broken;
   }
 
