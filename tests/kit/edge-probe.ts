@@ -152,7 +152,7 @@ async function probe(list: Targets): Promise<void> {
 
 if (targets !== null) {
   // The program's own start comes first: the probe looks from a process that serves.
-  setTimeout(() => {
+  process.once("SIGUSR2", () => {
     void probe(targets).then(() => writeSync(1, `probe ${JSON.stringify({ reached, refused })}\n`));
-  }, 1000);
+  });
 }

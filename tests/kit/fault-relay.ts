@@ -72,10 +72,12 @@ function passOn(
     let leftBytes =
       typeof fault === "object" && "cutAfterBytes" in fault ? fault.cutAfterBytes : Infinity;
     answer.on("data", (chunk: Buffer) => {
-      to.write(chunk.subarray(0, Math.min(chunk.length, leftBytes)), () => {
+      if (leftBytes <= 0) return; // what comes until the cut would stand in the wrong place
+      const fitting = chunk.subarray(0, leftBytes);
+      leftBytes -= fitting.length;
+      to.write(fitting, () => {
         if (leftBytes <= 0) to.destroy();
       });
-      leftBytes -= chunk.length;
     });
     answer.once("end", () => void to.end());
   });

@@ -85,11 +85,9 @@ async function probe(
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   try {
-    let isReady = false;
     for await (const line of createInterface({ input: child.stdout })) {
-      if (line === "ready") isReady = true;
+      if (line === "ready") child.kill("SIGUSR2");
       if (!line.startsWith("probe ")) continue;
-      assert.ok(isReady, "the program did not serve while it was probed");
       return JSON.parse(line.slice(6)) as { reached: string[]; refused: string[] };
     }
     throw new Error(`the probe said nothing:\n${stderr}`);

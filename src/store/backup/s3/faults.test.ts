@@ -34,6 +34,11 @@ async function stored(name: string, of: Target = target): Promise<Buffer | undef
   return octets === undefined ? undefined : gather(octets, Infinity);
 }
 
+/** Without a picture of where 20 MiB differ, which takes all the memory there is. */
+function assertLarge(octets: Buffer | undefined): void {
+  assert.ok(octets?.equals(large), `${octets?.length} octets, not those that were stored`);
+}
+
 const requestsLike = (words: RegExp): number => relay.seen.filter((one) => words.test(one)).length;
 
 describe("an S3 target before a service that fails", { skip: noS3Server }, () => {
@@ -133,7 +138,7 @@ describe("an S3 target before a service that fails", { skip: noS3Server }, () =>
     await target.put("objects/parts", octetsOf(large), large.length);
     assert.deepEqual([...failed], ["1", "2", "3"]);
     first(2, /^GET/, { cutAfterBytes: 5 * mebibyte });
-    assert.deepEqual(await stored("objects/parts"), large);
+    assertLarge(await stored("objects/parts"));
     assert.equal(requestsLike(/^GET/), 3);
     await target.remove("objects/parts");
   });
@@ -141,7 +146,7 @@ describe("an S3 target before a service that fails", { skip: noS3Server }, () =>
   test("knows that an upload is complete when the answer that says so was lost", async () => {
     first(1, /^POST .*uploadId=/, "lose-answer");
     await target.put("objects/complete", octetsOf(large));
-    assert.deepEqual(await stored("objects/complete"), large);
+    assertLarge(await stored("objects/complete"));
     assert.equal(requestsLike(/^POST .*uploadId=/), 2);
     await target.remove("objects/complete");
   });
@@ -150,7 +155,7 @@ describe("an S3 target before a service that fails", { skip: noS3Server }, () =>
     const body = "\n <?xml version='1.0'?><Error><Code>InternalError</Code></Error>";
     first(1, /^POST .*uploadId=/, { status: 200, body });
     await target.put("objects/error", octetsOf(large));
-    assert.deepEqual(await stored("objects/error"), large);
+    assertLarge(await stored("objects/error"));
     await target.remove("objects/error");
   });
 

@@ -196,6 +196,7 @@ class S3Target implements Target {
         const { body } = await this.#client.open({ method: "GET", key, headers }, 206);
         for await (const chunk of body) {
           const fitting = chunk.subarray(0, end - at);
+          if (fitting.length === 0) break; // more than was asked for
           at += fitting.length;
           failures = 0;
           yield fitting;
