@@ -133,7 +133,7 @@ describe("the programs as services", { skip: unitToolsMissing }, () => {
       if (child.exitCode === null && child.kill("SIGTERM")) await gone;
     }
     for (const name of names) {
-      const { denied, calls } = deniedCalls(name);
+      const { denied, calls } = await deniedCalls(name);
       t.diagnostic(
         `${name}: ${calls} system calls, beyond the filter: ${denied.join(" ") || "none"}`,
       );
@@ -142,10 +142,13 @@ describe("the programs as services", { skip: unitToolsMissing }, () => {
     }
   });
 
-  function deniedCalls(name: Name): { readonly denied: string[]; readonly calls: number } {
-    const lines = readFileSync(join(data, "calls", name), "utf8")
-      .split("\n")
-      .slice(2);
+  async function deniedCalls(
+    name: Name,
+  ): Promise<{ readonly denied: string[]; readonly calls: number }> {
+    const counted = (): string => readFileSync(join(data, "calls", name), "utf8");
+    // The tracer, which is no child of ours, writes after its program is gone.
+    while (!/ total\n/.test(counted())) await pause(20);
+    const lines = counted().split("\n").slice(2);
     const used = lines
       .map((line) => line.trim().split(/\s+/).at(-1) ?? "")
       .filter((one) => /^[a-z_0-9]+$/.test(one) && one !== "total");
