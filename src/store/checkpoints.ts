@@ -41,13 +41,27 @@ export class Checkpoints implements AsyncDisposable {
   }
 
   #committed(): void {
-    try {
-      if (this.#roundsLeft > 0 || this.#views.logPages() < logPages) return;
+    if (this.#roundsLeft > 0) return;
+    this.#orGiveUp(() => {
+      if (this.#views.logPages() < logPages) return;
       this.#roundsLeft = mostRounds;
       this.#worker ??= this.#start();
       this.#worker.postMessage(undefined);
+    });
+  }
+
+  #written(): void {
+    this.#orGiveUp(() => {
+      this.#roundsLeft = this.#views.logPages() > 0 ? this.#roundsLeft - 1 : 0;
+      if (this.#roundsLeft > 0) this.#worker?.postMessage(undefined);
+    });
+  }
+
+  /** No thread is to be had, say: what was committed stands. */
+  #orGiveUp(act: () => void): void {
+    try {
+      act();
     } catch (error) {
-      // No thread is to be had, say. What was committed stands.
       this.#giveUp(error);
     }
   }
@@ -62,10 +76,7 @@ export class Checkpoints implements AsyncDisposable {
       workerData: this.#path,
     });
     worker.unref();
-    worker.on("message", () => {
-      this.#roundsLeft = this.#views.logPages() > 0 ? this.#roundsLeft - 1 : 0;
-      if (this.#roundsLeft > 0) worker.postMessage(undefined);
-    });
+    worker.on("message", () => this.#written());
     worker.on("error", (error) => this.#giveUp(error));
     return worker;
   }

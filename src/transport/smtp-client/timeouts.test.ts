@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { duplexPair } from "node:stream";
+import { Duplex, duplexPair } from "node:stream";
 import { describe, test } from "node:test";
 import { type ClientOutcome, deliver } from "#transport/smtp-client";
 import { selfSigned } from "../../../tests/kit/certificate.ts";
@@ -248,6 +248,45 @@ describe("V5 who watches may break off what waits for too long, until the end is
     await settle(200);
     return { last: () => last, outcome, server };
   }
+
+  test("a line of ours that is slow is waited for in pieces", async () => {
+    const clock = fakeClock();
+    const server = new SmtpSink(chunking);
+    const [inner, theirs] = streamPair();
+    server.serve(theirs);
+    // 64 KiB in six seconds: a chunk of 256 KiB takes 24.
+    const ours = new Duplex({
+      read: () => undefined,
+      write(octets: Buffer, _encoding, done) {
+        inner.write(octets);
+        clock.after((octets.length / 65_536) * 6000, () => done());
+      },
+      final: (done) => void inner.end(() => done()),
+      destroy(error, done) {
+        inner.destroy();
+        done(error);
+      },
+    });
+    inner.on("data", (octets: Buffer) => ours.push(octets));
+    let sinceTick: number | undefined;
+    let longestMs = 0;
+    const watch = {
+      waits: () => (sinceTick = clock.tickMs()),
+      goesOn: () => {
+        longestMs = Math.max(longestMs, clock.tickMs() - (sinceTick ?? clock.tickMs()));
+        sinceTick = undefined;
+      },
+    };
+    const sent = deliver({ ...common({ content: large }), watch, clock, stream: ours });
+    let isSent = false;
+    void sent.then(() => (isSent = true));
+    for (let seconds = 0; !isSent && seconds < 1000; seconds += 1) {
+      await settle(20);
+      await clock.advance(1000);
+    }
+    assert.deepEqual(codes(await sent), ["end 250 2.0.0"]);
+    assert.ok(longestMs < 10_000, `${longestMs} ms`);
+  });
 
   for (const { step, expected, ...some } of may) {
     test(`at ${step}`, async () => {

@@ -22,7 +22,7 @@ export interface Watch {
 /** Our limit: replies that nobody asked for, before the connection is given up at once. */
 const maxUnasked = 8;
 /** Room is waited for so often that a line which is slow does not look like somebody who is silent. */
-const sliceBytes = 16_384;
+const sliceBytes = 65_536;
 
 export class Wire {
   readonly #clock: Clock;

@@ -205,6 +205,29 @@ describe("an S3 target before a service that fails", { skip: noS3Server }, () =>
     mute.close();
   });
 
+  test("lets go of a service that answers without end", { timeout: 20_000 }, async () => {
+    const head = "content-length: 14\r\netag: x\r\n";
+    const endless = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.on("data", (asked: Buffer) => {
+        if (asked.toString("latin1").startsWith("HEAD")) {
+          socket.write(`HTTP/1.1 200 OK\r\n${head}\r\n`);
+          return;
+        }
+        const more = (): void => {
+          if (!socket.destroyed) socket.write("x".repeat(1000), () => setImmediate(more));
+        };
+        socket.write("HTTP/1.1 206 Partial Content\r\n\r\n");
+        more();
+      });
+    });
+    await new Promise<void>((resolve) => void endless.listen(0, "127.0.0.1", resolve));
+    const { port } = endless.address() as { port: number };
+    const deceived = targetWith({ endpoint: `http://127.0.0.1:${port}` });
+    assert.equal(String(await stored("objects/small", deceived)), "x".repeat(14));
+    endless.close();
+  });
+
   test("does not take its own reader's slowness for silence", async () => {
     const octets = await target.get("objects/large");
     assert.ok(octets);
